@@ -1,0 +1,4 @@
+// Command lab-probe is a placeholder.
+package main
+
+func main() {}

@@ -1,0 +1,100 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// process is one running process, seen from outside.
+type process struct {
+	pid  int
+	args []string
+}
+
+// processesIn lists the processes that stand in one of the named network namespaces, this one excepted.
+func processesIn(namespaces ...string) ([]process, error) {
+	inodes := map[uint64]bool{}
+	for _, ns := range namespaces {
+		var st syscall.Stat_t
+		if err := syscall.Stat(namespacePath(ns), &st); err != nil {
+			if errors.Is(err, syscall.ENOENT) {
+				continue
+			}
+			return nil, fmt.Errorf("looking at network namespace %s: %w", ns, err)
+		}
+		inodes[st.Ino] = true
+	}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, err
+	}
+	var found []process
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		var st syscall.Stat_t
+		if syscall.Stat(filepath.Join("/proc", e.Name(), "ns/net"), &st) != nil || !inodes[st.Ino] {
+			continue // gone, or elsewhere
+		}
+		cmdline, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
+		found = append(found, process{pid: pid, args: strings.Split(strings.TrimRight(string(cmdline), "\x00"), "\x00")})
+	}
+	return found, nil
+}
+
+// killIn ends every process in the named network namespaces and returns when none is left.
+func killIn(ctx context.Context, namespaces ...string) error {
+	for {
+		processes, err := processesIn(namespaces...)
+		if err != nil || len(processes) == 0 {
+			return err
+		}
+		for _, p := range processes {
+			if err := syscall.Kill(p.pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+				return fmt.Errorf("ending process %d (%s): %w", p.pid, strings.Join(p.args, " "), err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("process %d (%s) does not end: %w", processes[0].pid, strings.Join(processes[0].args, " "), ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// isAgent says whether a command line is "arpeggio agent", whatever the program's path.
+func isAgent(args []string) bool {
+	return len(args) >= 2 && filepath.Base(args[0]) == "arpeggio" && slices.Contains(args[1:], "agent")
+}
+
+// signalAgent sends a signal to the host's agents and gives their pids; it is an error when there is none.
+func signalAgent(h Host, signal syscall.Signal) ([]int, error) {
+	processes, err := processesIn(h.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, p := range processes {
+		if !isAgent(p.args) {
+			continue
+		}
+		if err := syscall.Kill(p.pid, signal); err != nil {
+			return pids, fmt.Errorf("sending %s to the agent on %s: %w", signal, h.Name, err)
+		}
+		pids = append(pids, p.pid)
+	}
+	if len(pids) == 0 {
+		return nil, fmt.Errorf("no process \"arpeggio agent\" in network namespace %s", h.Namespace)
+	}
+	return pids, nil
+}
