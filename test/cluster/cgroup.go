@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// cgroup is the control group that a host's processes live in.
+func cgroup(h Host) string { return cgroupRoot + "/" + h.Name }
+
 // removeCgroups removes a control group and those below it from every hierarchy, of version 1 or 2. No process may be
 // left in them; one that just died may still count for a moment.
 func removeCgroups(group string) error {

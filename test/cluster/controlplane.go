@@ -70,7 +70,7 @@ func controlPlaneSpec(h Host, b Binaries) machine.Spec {
 	config := func(name string) string { return filepath.Join(dir, name+".kubeconfig") }
 	needsAPI := []string{fmt.Sprintf("tcp:127.0.0.1:%d", apiPort)}
 	return machine.Spec{
-		Hostname: h.Name, NetworkNamespace: namespacePath(h.Namespace), Dir: dir, Shared: StateDir,
+		Hostname: h.Name, NetworkNamespace: namespacePath(h.Namespace), Dir: dir, Shared: StateDir, Cgroup: cgroup(h),
 		Processes: []machine.Process{
 			{Name: "etcd", Args: []string{
 				program("etcd"), "--name=lab", "--data-dir=" + filepath.Join(dir, "etcd"),
@@ -98,6 +98,8 @@ func controlPlaneSpec(h Host, b Binaries) machine.Spec {
 				program("kube-controller-manager"), "--kubeconfig=" + config("kube-controller-manager"),
 				"--leader-elect=false", "--use-service-account-credentials",
 				"--service-account-private-key-file=" + pki("sa.key"), "--root-ca-file=" + pki("ca.crt"),
+				// It makes this directory, by default in the machine's /usr.
+				"--flex-volume-plugin-dir=/run/flexvolume",
 				"--allocate-node-cidrs", "--cluster-cidr=" + podCIDR4 + "," + podCIDR6,
 				"--service-cluster-ip-range=" + serviceCIDR4 + "," + serviceCIDR6,
 				"--authentication-kubeconfig=" + config("kube-controller-manager"),

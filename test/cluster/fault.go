@@ -155,11 +155,11 @@ func (c *Cluster) crash(ctx context.Context, h Host) error {
 
 // boot starts a host's machine. A node's network namespace is made anew, and its control groups are cleared.
 func (c *Cluster) boot(ctx context.Context, h Host) error {
+	if err := removeCgroups(cgroup(h)); err != nil {
+		return err
+	}
 	if h.Role == RoleNode {
 		if err := killIn(ctx, h.Namespace); err != nil {
-			return err
-		}
-		if err := removeCgroups(cgroupRoot + "/" + h.Name); err != nil {
 			return err
 		}
 		if err := createHost(ctx, h, c.hosts); err != nil {

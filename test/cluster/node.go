@@ -127,10 +127,9 @@ clusterDNS: [%[3]s]
 clusterDomain: cluster.local
 resolvConf: %[4]s
 volumePluginDir: /var/lib/kubelet/volume-plugins
-# Several kubelets share this machine's cgroups, which may be of version 1.
+# The node's control groups are a part of the machine's, which may be of version 1.
 failCgroupV1: false
 cgroupDriver: cgroupfs
-cgroupRoot: %[5]s/%[6]s
 cgroupsPerQOS: false
 enforceNodeAllocatable: []
 localStorageCapacityIsolation: false
@@ -138,7 +137,7 @@ failSwapOn: false
 evictionHard: {}
 # Images were loaded by hand and cannot be pulled again.
 imageGCHighThresholdPercent: 100
-`, filepath.Join(pkiDir(), "ca.crt"), containerdSocket(h.Name), clusterDNS, filepath.Join(hostDir(h.Name), "resolv.conf"), cgroupRoot, h.Name)
+`, filepath.Join(pkiDir(), "ca.crt"), containerdSocket(h.Name), clusterDNS, filepath.Join(hostDir(h.Name), "resolv.conf"))
 }
 
 // nodeSpec is the machine that is a Kubernetes node.
@@ -146,7 +145,7 @@ func nodeSpec(h Host, b Binaries) machine.Spec {
 	dir := hostDir(h.Name)
 	kubernetes := func(name string) string { return filepath.Join(b.Kubernetes, name) }
 	return machine.Spec{
-		Hostname: h.Name, NetworkNamespace: namespacePath(h.Namespace), Dir: dir, Shared: StateDir,
+		Hostname: h.Name, NetworkNamespace: namespacePath(h.Namespace), Dir: dir, Shared: StateDir, Cgroup: cgroup(h),
 		Processes: []machine.Process{
 			{Name: "containerd", Path: b.Containerd, Args: []string{
 				filepath.Join(b.Containerd, "containerd"), "--config=" + filepath.Join(dir, "containerd.toml"),

@@ -183,7 +183,14 @@ func execCommand() *cobra.Command {
 		Example: "  lab exec client1 -- curl http://192.168.77.200",
 		Args:    cobra.MinimumNArgs(2),
 		RunE: withCluster(func(ctx context.Context, c *cluster.Cluster, args []string) error {
-			return attached(c.Command(ctx, args[0], args[1], args[2:]...))
+			host, command := args[0], args[1:]
+			if command[0] == "--" {
+				command = command[1:]
+			}
+			if len(command) == 0 {
+				return errors.New("no command after the host")
+			}
+			return attached(c.Command(ctx, host, command[0], command[1:]...))
 		}),
 	}
 	cmd.Flags().SetInterspersed(false)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -15,6 +16,9 @@ import (
 
 // restartDelay is how long an ended process rests before it is started again, as systemd's Restart=always does.
 const restartDelay = time.Second
+
+// inside is an environment variable that tells a first process that it already stands in its control groups.
+const inside = "LAB_INIT_INSIDE"
 
 // Run is the first process of the machine whose spec is in dir. It does not return while ctx lives, except on errors of
 // its own setting up. When it ends, the kernel kills the rest of the machine.
@@ -26,10 +30,16 @@ func Run(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
+	if os.Getenv(inside) == "" {
+		return enterCgroups(spec)
+	}
 	if err := syscall.Sethostname([]byte(spec.Hostname)); err != nil {
 		return fmt.Errorf("setting the hostname: %w", err)
 	}
 	if err := mountAll(spec); err != nil {
+		return err
+	}
+	if err := mountCgroups(spec.Cgroup); err != nil {
 		return err
 	}
 	ended := make(chan int)
@@ -50,6 +60,20 @@ func Run(ctx context.Context, dir string) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// enterCgroups moves this process into the machine's control groups and makes them the roots of a new cgroup
+// namespace. That belongs to one thread, so this thread starts the program again, which leaves no other.
+func enterCgroups(spec Spec) error {
+	if err := joinCgroup(spec.Cgroup); err != nil {
+		return err
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := syscall.Unshare(syscall.CLONE_NEWCGROUP); err != nil {
+		return fmt.Errorf("making a cgroup namespace: %w", err)
+	}
+	return fmt.Errorf("starting again: %w", syscall.Exec(os.Args[0], os.Args, append(os.Environ(), inside+"=yes")))
 }
 
 // runner starts what is pending and remembers what runs. One goroutine owns it.

@@ -18,6 +18,8 @@ type Spec struct {
 	Dir string `json:"dir"`
 	// Shared is a directory that the machine sees where it is, even when it lies below a path that Dir replaces.
 	Shared string `json:"shared"`
+	// Cgroup is the control group, in every hierarchy, that holds the machine, and that the machine sees as the root.
+	Cgroup string `json:"cgroup"`
 	// Processes are started side by side, each when what it needs is there, and started again when they end.
 	Processes []Process `json:"processes"`
 }

@@ -1,0 +1,126 @@
+package machine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+const cgroupMount = "/sys/fs/cgroup"
+
+// hierarchies lists the mounted control group hierarchies: of version 2 the mount itself, of version 1 one directory
+// for each controller.
+func hierarchies() ([]string, error) {
+	if _, err := os.Stat(filepath.Join(cgroupMount, "cgroup.procs")); err == nil {
+		return []string{cgroupMount}, nil
+	}
+	entries, err := os.ReadDir(cgroupMount)
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, e := range entries {
+		dir := filepath.Join(cgroupMount, e.Name())
+		if !e.IsDir() { // "cpu,cpuacct" has links for each of its parts
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(dir, "cgroup.procs")); err == nil {
+			found = append(found, dir)
+		}
+	}
+	if len(found) == 0 {
+		return nil, errors.New("no control groups are mounted below " + cgroupMount)
+	}
+	return found, nil
+}
+
+func isVersion2(hierarchy string) bool {
+	_, err := os.Stat(filepath.Join(hierarchy, "cgroup.controllers"))
+	return err == nil
+}
+
+// joinCgroup moves this process into the named group of every hierarchy.
+func joinCgroup(group string) error {
+	all, err := hierarchies()
+	if err != nil {
+		return err
+	}
+	for _, h := range all {
+		dir := h
+		for _, part := range strings.Split(strings.Trim(group, "/"), "/") {
+			parent := dir
+			dir = filepath.Join(dir, part)
+			if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+				return err
+			}
+			if isVersion2(h) {
+				enableControllers(parent)
+			} else if err := inheritCPUSet(parent, dir); err != nil {
+				return err
+			}
+		}
+		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("0"), 0o644); err != nil {
+			return fmt.Errorf("joining control group %s: %w", dir, err)
+		}
+	}
+	return nil
+}
+
+// inheritCPUSet gives a new group of version 1's cpuset its parent's processors and memory, without which it takes no
+// process. Elsewhere it does nothing.
+func inheritCPUSet(parent, dir string) error {
+	for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
+		value, err := os.ReadFile(filepath.Join(parent, name))
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), value, 0o644); err != nil {
+			return fmt.Errorf("setting %s of control group %s: %w", name, dir, err)
+		}
+	}
+	return nil
+}
+
+// enableControllers lets the groups below dir use the controllers that dir has (version 2). One that cannot be enabled
+// is left alone: containers are then not limited by it.
+func enableControllers(dir string) {
+	b, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
+	if err != nil {
+		return
+	}
+	for _, c := range strings.Fields(string(b)) {
+		_ = os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+c), 0o644)
+	}
+}
+
+// mountCgroups makes the machine's own groups the roots of what it sees. It is called in the machine's cgroup
+// namespace, which makes paths in /proc say the same.
+func mountCgroups(group string) error {
+	all, err := hierarchies()
+	if err != nil {
+		return err
+	}
+	for _, h := range all {
+		if err := syscall.Mount(filepath.Join(h, group), h, "", syscall.MS_BIND, ""); err != nil {
+			return fmt.Errorf("mounting control group %s: %w", filepath.Join(h, group), err)
+		}
+		if !isVersion2(h) {
+			continue
+		}
+		// In version 2 a group whose controllers are shared out below it may hold no process itself.
+		leaf := filepath.Join(h, "init")
+		if err := os.Mkdir(leaf, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(leaf, "cgroup.procs"), []byte("0"), 0o644); err != nil {
+			return fmt.Errorf("joining control group %s: %w", leaf, err)
+		}
+		enableControllers(h)
+	}
+	return nil
+}
