@@ -68,7 +68,8 @@ func controlPlaneSpec(h Host, b Binaries) machine.Spec {
 	pki := func(name string) string { return filepath.Join(pkiDir(), name) }
 	program := func(name string) string { return filepath.Join(b.Kubernetes, name) }
 	config := func(name string) string { return filepath.Join(dir, name+".kubeconfig") }
-	needsAPI := []string{fmt.Sprintf("tcp:127.0.0.1:%d", apiPort)}
+	// Before its first rules are there, the API server would turn these away, and they would end.
+	needsAPI := []string{fmt.Sprintf("https://127.0.0.1:%d/readyz", apiPort)}
 	return machine.Spec{
 		Hostname: h.Name, NetworkNamespace: namespacePath(h.Namespace), Dir: dir, Shared: StateDir, Cgroup: cgroup(h),
 		Processes: []machine.Process{

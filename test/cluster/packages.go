@@ -20,6 +20,7 @@ func tools() []tool {
 		{"bridge", "iproute2"},
 		{"conntrack", "conntrack"},
 		{"nsenter", "util-linux"},
+		{"ping", "iputils-ping"},
 		{"arping", "iputils-arping"},
 		{"ndisc6", "ndisc6"},
 		{"tcpdump", "tcpdump"},

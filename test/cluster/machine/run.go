@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -151,20 +150,6 @@ func reap(ended chan<- int) {
 			ended <- pid
 		}
 	}
-}
-
-// available says whether every need ("network:address") accepts a connection.
-func available(ctx context.Context, needs []string) bool {
-	for _, need := range needs {
-		network, address, _ := strings.Cut(need, ":")
-		d := net.Dialer{Timeout: time.Second}
-		conn, err := d.DialContext(ctx, network, address)
-		if err != nil {
-			return false
-		}
-		conn.Close()
-	}
-	return true
 }
 
 // mountAll makes the machine's own view of the file system: its own /proc, /run and /tmp, and directories of its own in

@@ -30,8 +30,8 @@ type Process struct {
 	Args []string `json:"args"`
 	// Path is prepended to PATH.
 	Path string `json:"path,omitempty"`
-	// Needs lists addresses that must accept a connection before the process starts: "tcp:127.0.0.1:2379",
-	// "unix:/run/a.sock".
+	// Needs lists what must be there before the process starts: addresses that accept a connection
+	// ("tcp:127.0.0.1:2379", "unix:/run/a.sock") and URLs that are answered with status 200 ("https://...").
 	Needs []string `json:"needs,omitempty"`
 }
 
