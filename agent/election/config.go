@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package election
+
+import "time"
+
+// Time is a reading of the node's boot clock: the time since boot, suspensions included.
+type Time = time.Duration
+
+// Config holds the node's name and the durations of the election. Every node of a
+// cluster runs with the same durations.
+type Config struct {
+	// Node is this node's name, as it stands in holderIdentity.
+	Node string
+	// LeaseDuration is how long a heartbeat has to stand unchanged before its node may be
+	// replaced.
+	LeaseDuration time.Duration
+	// Margin is how long before that a speaker without fresh heartbeat falls silent. It
+	// covers the difference of two clocks' rates over one LeaseDuration, and the time a
+	// frame is under way.
+	Margin time.Duration
+	// BeatEvery is the interval of heartbeats, and of the first two standbys' reads.
+	BeatEvery time.Duration
+	// IdleReadEvery is the interval at which the other candidates read the heartbeat.
+	IdleReadEvery time.Duration
+	// AskEvery and AskTimes: a question on the wire is repeated AskTimes, AskEvery apart.
+	AskEvery time.Duration
+	AskTimes int
+	// AskAgain is the pause after a question that was answered, or a write that failed.
+	AskAgain time.Duration
+	// RankStep separates the candidates in time: the n-th waits n steps.
+	RankStep time.Duration
+	// SwapFresh is the age beyond which a write's success is no licence to speak at once:
+	// the wire is asked again.
+	SwapFresh time.Duration
+	// LookFor is how long a giver waits for the heartbeats of its candidates.
+	LookFor time.Duration
+	// GiveAsk is the interval at which a giver asks the receiver's card, GiveBound how
+	// long it waits for the answer before it takes the Lease back.
+	GiveAsk   time.Duration
+	GiveBound time.Duration
+	// FailedFor is how long a node that did not take what it was given is passed over.
+	FailedFor time.Duration
+}
+
+// Defaults gives the durations that ship.
+func Defaults(node string) Config {
+	return Config{
+		Node:          node,
+		LeaseDuration: 6 * time.Second,
+		Margin:        time.Second,
+		BeatEvery:     2 * time.Second,
+		IdleReadEvery: 30 * time.Second,
+		AskEvery:      40 * time.Millisecond,
+		AskTimes:      3,
+		AskAgain:      time.Second,
+		RankStep:      30 * time.Millisecond,
+		SwapFresh:     time.Second,
+		LookFor:       300 * time.Millisecond,
+		GiveAsk:       20 * time.Millisecond,
+		GiveBound:     500 * time.Millisecond,
+		FailedFor:     time.Minute,
+	}
+}
