@@ -78,7 +78,7 @@ func PID(dir string) (int, error) {
 	} else if err != nil {
 		return 0, err
 	}
-	if st.startTime != id.StartTime || st.state == 'Z' || st.state == 'X' {
+	if st.startTime != id.StartTime || st.ended() {
 		return 0, nil
 	}
 	return id.PID, nil
