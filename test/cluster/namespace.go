@@ -85,16 +85,28 @@ func inNamespace(namespace string, f func() error) error {
 	}
 	defer ns.Close()
 	result := make(chan error, 1)
-	go func() {
-		// The thread is not unlocked: it ends with this goroutine, so that nothing else ever runs on it.
-		runtime.LockOSThread()
-		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-			result <- fmt.Errorf("entering network namespace %s: %w", namespace, err)
-			return
-		}
-		result <- f()
-	}()
+	go func() { result <- onThreadIn(ns, f) }()
 	return <-result
+}
+
+// onThreadIn calls f with this goroutine's thread in a network namespace, and brings the thread back. A thread that
+// cannot be brought back stays locked and ends with the goroutine, so that nothing else ever runs on it.
+func onThreadIn(ns *os.File, f func() error) error {
+	runtime.LockOSThread()
+	home, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return err
+	}
+	defer home.Close()
+	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("entering network namespace %s: %w", ns.Name(), err)
+	}
+	result := f()
+	if err := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); err != nil {
+		return errors.Join(result, fmt.Errorf("leaving network namespace %s: %w", ns.Name(), err))
+	}
+	runtime.UnlockOSThread()
+	return result
 }
 
 // sysctl is a kernel setting of a namespace, key as a path below /proc/sys. One that is optional may not exist.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"os"
 )
 
 // createSwitch makes the namespace with both bridges, and the machine's own link to the management network.
@@ -19,13 +18,14 @@ func createSwitch(ctx context.Context) error {
 		"link add "+ManagementBridge+" type bridge forward_delay 0 mcast_snooping 0",
 		"link set "+LANBridge+" up",
 		"link set "+ManagementBridge+" up",
-		fmt.Sprintf("link add mgmt-root type veth peer name %s address %s netns %d", rootInterface, hardwareAddress("02:78", 1), os.Getpid()),
-		"link set mgmt-root master "+ManagementBridge+" up",
 	)
 	if err != nil {
 		return err
 	}
+	const port = ManagementBridge + "-root"
 	for _, args := range [][]string{
+		{"link", "add", rootInterface, "address", hardwareAddress("02:78", 1), "type", "veth", "peer", "name", port, "netns", SwitchNamespace},
+		{"-n", SwitchNamespace, "link", "set", port, "master", ManagementBridge, "up"},
 		{"address", "add", prefix(root4, Management4), "dev", rootInterface},
 		{"address", "add", prefix(root6, Management6), "dev", rootInterface, "nodad"},
 		{"link", "set", rootInterface, "up"},
