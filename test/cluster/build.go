@@ -18,9 +18,6 @@ import (
 	"time"
 )
 
-// modulePath is this project's module, by which its source tree is recognized.
-const modulePath = "github.com/arpeggio-lb/arpeggio"
-
 // component is a set of foreign programs built from one Go module, which pins their versions. The modules lie below
 // test/cluster, apart from the project's own, so that their requirements never mix.
 type component struct {
@@ -75,6 +72,9 @@ func components() []component {
 
 // programs are the project's own programs that the lab runs, as packages below test/cluster.
 func programs() []string { return []string{"lab-init", "lab-probe", "images/pause", "images/echo"} }
+
+// programLibraries are the packages of this project that they import, as folders below test/cluster.
+func programLibraries() []string { return []string{"machine", "probe", "capture"} }
 
 // Binaries says where the programs are.
 type Binaries struct {
@@ -167,6 +167,9 @@ func buildPrograms(ctx context.Context, p *progress, root, cache string) (string
 		return "", fmt.Errorf("hashing the sources: %w", err)
 	}
 	dir := filepath.Join(cache, "programs-"+sum)
+	if err := pruneUnused(cache, "programs-", dir); err != nil {
+		return "", err
+	}
 	for _, pkg := range programs() {
 		target := filepath.Join(dir, path.Base(pkg))
 		if _, err := os.Stat(target); err == nil {
@@ -207,66 +210,4 @@ func requiredVersion(gomod, module string) string {
 		}
 	}
 	return ""
-}
-
-// hashSources hashes the Go files below test/cluster, nested modules excepted, and the module's own files.
-func hashSources(root string) (string, error) {
-	h := sha256.New()
-	io.WriteString(h, runtime.Version())
-	add := func(file string) error {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(h, "%s %d\n", file[len(root):], len(b))
-		h.Write(b)
-		return nil
-	}
-	err := filepath.WalkDir(filepath.Join(root, "test", "cluster"), func(file string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
-			return err
-		}
-		return add(file)
-	})
-	if err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)[:6]), add(filepath.Join(root, "go.mod"))
-}
-
-// SourceRoot finds the project's source tree: above the working directory, above the running program, or where this
-// file was compiled.
-func SourceRoot() (string, error) {
-	var starts []string
-	if dir, err := os.Getwd(); err == nil {
-		starts = append(starts, dir)
-	}
-	if exe, err := os.Executable(); err == nil {
-		starts = append(starts, filepath.Dir(exe))
-	}
-	if _, file, _, ok := runtime.Caller(0); ok {
-		starts = append(starts, filepath.Dir(file))
-	}
-	for _, dir := range starts {
-		for ; filepath.IsAbs(dir); dir = filepath.Dir(dir) {
-			b, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-			if err == nil && strings.HasPrefix(string(b), "module "+modulePath+"\n") {
-				return dir, nil
-			}
-			if dir == filepath.Dir(dir) {
-				break
-			}
-		}
-	}
-	return "", fmt.Errorf("no source tree of %s found above %s: run this inside a clone of it", modulePath, strings.Join(starts, ", "))
-}
-
-// cacheDir is where programs are kept, for all clones of the project.
-func cacheDir() (string, error) {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		dir = "/var/cache"
-	}
-	dir = filepath.Join(dir, "arpeggio", "lab")
-	return dir, os.MkdirAll(dir, 0o755)
 }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -137,7 +138,7 @@ func (l *life) crash(t *testing.T) {
 	if got := l.links("node3"); got.lan || got.carrier {
 		t.Errorf("links of the crashed node: %+v", got)
 	}
-	if err := l.c.Load(t.Context(), "/dev/null"); err == nil || !strings.Contains(err.Error(), "node3") {
+	if err := l.c.Load(t.Context(), filepath.Join(cluster.StateDir, "echo.tar")); err == nil || !strings.Contains(err.Error(), "node3") {
 		t.Errorf("loading an image while node3 is crashed: %v", err)
 	}
 	l.fault(t, "node3", cluster.Restore)

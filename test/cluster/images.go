@@ -41,10 +41,19 @@ func (c *Cluster) ownImages() ([]string, error) {
 }
 
 // Load imports an image archive (of docker or OCI) into every node. It stays there when the node is restarted.
-// Every node must run.
+// Every node must run, and the archive must name its images.
 func (c *Cluster) Load(ctx context.Context, archive string) error {
-	if _, err := os.Stat(archive); err != nil {
+	f, err := os.Open(archive)
+	if err != nil {
 		return err
+	}
+	names, err := oci.Names(f)
+	f.Close()
+	if err != nil {
+		return fmt.Errorf("image archive %s: %w", archive, err)
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("image archive %s names no image; buildah push IMAGE oci-archive:FILE:NAME writes one that does", archive)
 	}
 	var crashed []string
 	for _, h := range c.nodes() {
@@ -64,7 +73,7 @@ func (c *Cluster) Load(ctx context.Context, archive string) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	c.report.step("loaded %s into %d nodes", archive, len(c.nodes()))
+	c.report.step("loaded %s into %d nodes", strings.Join(names, ", "), len(c.nodes()))
 	return nil
 }
 

@@ -8,6 +8,10 @@ import (
 
 // createSwitch makes the namespace with both bridges, and the machine's own link to the management network.
 func createSwitch(ctx context.Context) error {
+	for _, module := range []string{"br_netfilter", "overlay"} {
+		// Where it is built in, or loaded when used, this may fail; where it is missing, what needs it says so.
+		_, _ = run(ctx, "modprobe", module)
+	}
 	if err := createNamespace(ctx, SwitchNamespace, switchSysctls()); err != nil {
 		return err
 	}

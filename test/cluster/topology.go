@@ -96,13 +96,15 @@ type Host struct {
 }
 
 // lanPort and managementPort name the bridge's side of the host's links.
-func (h Host) lanPort() string { return LANBridge + "-" + h.Name }
+func (h Host) lanPort() string        { return h.port(LANBridge) }
+func (h Host) managementPort() string { return h.port(ManagementBridge) }
 
-func (h Host) managementPort() string {
+// port is at most 15 characters long, as the kernel wants it.
+func (h Host) port(bridge string) string {
 	if h.Role == RoleControlPlane {
-		return ManagementBridge + "-control"
+		return bridge + "-control"
 	}
-	return ManagementBridge + "-" + h.Name
+	return bridge + "-" + h.Name
 }
 
 // topology lists the hosts of a cluster of the given size: the control plane, the nodes, the gateway, the clients.

@@ -1,5 +1,3 @@
-// Package oci writes container images that consist of one static program, as OCI archives that containerd, podman and
-// others load. It needs no daemon and no base image, and gives the same bytes for the same program.
 package oci
 
 import (
@@ -25,6 +23,12 @@ type Image struct {
 }
 
 type object = map[string]any
+
+// Annotations that carry an image's name in an index: containerd's own, and that of the OCI image specification.
+const (
+	containerdName = "io.containerd.image.name"
+	refName        = "org.opencontainers.image.ref.name"
+)
 
 // blob is a piece of content under the name of its hash.
 type blob struct {
@@ -72,7 +76,7 @@ func Write(w io.Writer, image Image) error {
 	var manifests []object
 	for _, name := range image.Names {
 		d := manifest.descriptor("application/vnd.oci.image.manifest.v1+json")
-		d["annotations"] = object{"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name}
+		d["annotations"] = object{containerdName: name, refName: name}
 		d["platform"] = object{"architecture": runtime.GOARCH, "os": "linux"}
 		manifests = append(manifests, d)
 	}
