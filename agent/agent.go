@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/kubernetes"
+	eventsv1client "k8s.io/client-go/kubernetes/typed/events/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/events"
+
+	"github.com/arpeggio-lb/arpeggio/agent/election"
+	"github.com/arpeggio-lb/arpeggio/agent/lease"
+	"github.com/arpeggio-lb/arpeggio/agent/link"
+	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
+)
+
+const (
+	// inputs is how many inputs may wait for the loop. Sounds beyond it are dropped and
+	// counted; all others wait.
+	inputs = 1024
+	// leaveBound is how long a shutdown waits for the handovers; the DaemonSet grants 30 s.
+	leaveBound = 10 * time.Second
+	// markBound is how long it waits for the heartbeat that says so.
+	markBound = time.Second
+	// flushBound is how long it waits for the last statuses and Events.
+	flushBound = 2 * time.Second
+	// controllerName is the reportingController of the agent's Events.
+	controllerName = "arpeggio.dev/agent"
+)
+
+// Options configure an agent.
+type Options struct {
+	// REST is the way to the API server.
+	REST *rest.Config
+	// Namespace holds the Leases.
+	Namespace string
+	// Node is this node's name in the API.
+	Node string
+	// Incarnation tells this process from an earlier one on the node: the pod's UID.
+	// Empty: a random one.
+	Incarnation string
+	// Installation tells this cluster's agents from another's on the same LAN: the UID of
+	// the namespace. Empty: the namespace's name.
+	Installation string
+	// HealthAddress serves /healthz and /readyz; "0": none.
+	HealthAddress string
+	// Version is published in the node's facts.
+	Version string
+	Log     logr.Logger
+}
+
+// Validate fills in what may be left out, and says what is missing.
+func (o *Options) Validate() error {
+	if o.Node == "" {
+		return errors.New("--node-name is empty: name this node as kubectl get nodes does")
+	}
+	if msgs := validation.IsDNS1123Subdomain(o.Node); len(msgs) > 0 {
+		return fmt.Errorf("--node-name %q is no node name: %s", o.Node, msgs[0])
+	}
+	if o.HealthAddress != "0" {
+		if _, err := netip.ParseAddrPort(o.HealthAddress); err != nil {
+			return fmt.Errorf("--health-bind-address %q: want an address and a port (127.0.0.1:9809), or 0 for none", o.HealthAddress)
+		}
+	}
+	if o.Incarnation == "" {
+		o.Incarnation = uuid.NewString()
+	}
+	if o.Installation == "" {
+		o.Installation = o.Namespace
+	}
+	return nil
+}
+
+// task is a part of the agent that runs until its context ends; an error ends the agent.
+type task interface {
+	fmt.Stringer
+	Run(ctx context.Context) error
+}
+
+// Run runs the agent until ctx ends and its VIPs are handed over.
+func Run(ctx context.Context, o Options) error {
+	clients, err := lease.NewClients(o.REST)
+	if err != nil {
+		return err
+	}
+	kube, err := kubernetes.NewForConfig(o.REST)
+	if err != nil {
+		return fmt.Errorf("making the client for Events: %w", err)
+	}
+	broadcaster := events.NewBroadcaster(&events.EventSinkImpl{Interface: kube.EventsV1()})
+	defer broadcaster.Shutdown()
+
+	config := election.Defaults(o.Node)
+	store := lease.Store{Client: clients.Write, Namespace: o.Namespace}
+	l := newLoop(config, store, o)
+	l.report = newReporter(clients.Status, o.Node, o.Log.WithName("status"))
+	l.publishFacts = newFactsWriter(store, o.Node, o.Log.WithName("facts"))
+	l.events = broadcaster.NewRecorder(runtime.NewScheme(), controllerName)
+
+	beat := lease.NewHeartbeat(lease.BeatConfig{
+		Client: clients.Beat, Namespace: o.Namespace, Node: o.Node, Incarnation: o.Incarnation,
+		Every: config.BeatEvery, Lasts: config.LeaseDuration, Now: bootTime, Log: o.Log.WithName("heartbeat"),
+		Sent: l.beatSent,
+	})
+	leases, err := lease.NewLeaseWatch(clients.Watch, o.Namespace, o.Node,
+		func(name types.NamespacedName, obj *coordinationv1.Lease, there bool) {
+			if !there {
+				obj = nil
+			}
+			l.put(leaseChanged{name: name.Name, lease: obj})
+		})
+	if err != nil {
+		return err
+	}
+	announcements := lease.NewAnnouncementWatch(clients.Watch,
+		func(key types.NamespacedName, a *v1alpha1.VIPAnnouncement, there bool) {
+			if !there {
+				a = nil
+			}
+			l.put(announcementChanged{key: key, announcement: a})
+		})
+	links := link.NewWatcher(func(s link.Snapshot) { l.put(linksChanged{links: s}) }, o.Log.WithName("link"))
+
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	if err := broadcaster.StartRecordingToSinkWithContext(running); err != nil {
+		return fmt.Errorf("starting Events: %w", err)
+	}
+	group, running := errgroup.WithContext(running)
+	for _, t := range []task{
+		l, l.report, l.publishFacts, beat, leases, announcements, links,
+		&health{address: o.HealthAddress, gate: l.gate, synced: func() bool { return leases.Synced() && announcements.Synced() }},
+	} {
+		group.Go(func() error {
+			if err := t.Run(running); err != nil {
+				return fmt.Errorf("%s: %w", t, err)
+			}
+			return nil
+		})
+	}
+	o.Log.Info("agent runs", "node", o.Node, "namespace", o.Namespace, "version", o.Version, "incarnation", o.Incarnation)
+	select {
+	case <-ctx.Done():
+		shutDown(l, beat, o.Log)
+	case <-running.Done():
+	}
+	stop()
+	return group.Wait()
+}
+
+// shutDown says in the heartbeat that the node leaves, so that nobody hands to it, hands
+// over what it speaks for, and writes the last reports.
+func shutDown(l *loop, beat *lease.Heartbeat, log logr.Logger) {
+	log.Info("agent leaves: handing over")
+	marked, cancel := context.WithTimeout(context.Background(), markBound)
+	defer cancel()
+	if err := beat.Leave(marked); err != nil {
+		log.Info("could not say so in the heartbeat", "err", err.Error())
+	}
+	l.put(leave{})
+	select {
+	case <-l.gone:
+		log.Info("agent leaves: nothing is spoken for here any more")
+	case <-time.After(leaveBound):
+		log.Info("agent leaves: handing over took too long, the others will take over by themselves")
+	}
+	flush, cancel := context.WithTimeout(context.Background(), flushBound)
+	defer cancel()
+	l.report.flush(flush)
+}

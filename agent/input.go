@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/arpeggio-lb/arpeggio/agent/election"
+	"github.com/arpeggio-lb/arpeggio/agent/link"
+	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
+	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
+)
+
+// input is something that happened outside the loop.
+type input interface{ input() }
+
+type (
+	leaseChanged struct {
+		name  string
+		lease *coordinationv1.Lease // nil: deleted
+	}
+	announcementChanged struct {
+		key          types.NamespacedName
+		announcement *v1alpha1.VIPAnnouncement // nil: deleted
+	}
+	linksChanged struct{ links link.Snapshot }
+	heard        struct {
+		port  string
+		heard neighbor.Heard
+	}
+	beatSent struct {
+		stamp metav1.MicroTime
+		at    election.Time
+	}
+	// result is what came of an action of one election.
+	result struct {
+		lease string
+		event election.Event
+	}
+	// peerRead is what came of reading another node's heartbeat; ok is false: nothing did.
+	peerRead struct {
+		beat election.PeerBeat
+		ok   bool
+	}
+	leave struct{}
+)
+
+func (leaseChanged) input()        {}
+func (announcementChanged) input() {}
+func (linksChanged) input()        {}
+func (heard) input()               {}
+func (beatSent) input()            {}
+func (result) input()              {}
+func (peerRead) input()            {}
+func (leave) input()               {}

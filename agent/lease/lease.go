@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/arpeggio-lb/arpeggio/agent/election"
+	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
+)
+
+// FromObject gives a Service's Lease as the election knows it.
+func FromObject(l *coordinationv1.Lease) election.Lease {
+	e := election.Lease{
+		UID:             string(l.UID),
+		ResourceVersion: l.ResourceVersion,
+		ServiceUID:      l.Annotations[v1alpha1.AnnotationServiceUID],
+	}
+	if l.Spec.LeaseTransitions != nil {
+		e.Transitions = *l.Spec.LeaseTransitions
+	}
+	if l.Spec.HolderIdentity != nil {
+		e.Holder = *l.Spec.HolderIdentity
+	}
+	return e
+}
+
+// Store reads and writes Leases for the election. All reads are of a quorum.
+type Store struct {
+	Client    client.Client
+	Namespace string
+}
+
+// Read reads a Service's Lease; one that does not exist is the zero Lease.
+func (s Store) Read(ctx context.Context, name string) (election.Lease, error) {
+	var l coordinationv1.Lease
+	err := s.Client.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: name}, &l)
+	if apierrors.IsNotFound(err) {
+		return election.Lease{}, nil
+	}
+	if err != nil {
+		return election.Lease{}, fmt.Errorf("reading Lease %q: %w", name, err)
+	}
+	return FromObject(&l), nil
+}
+
+// Swap writes holder and transitions, if the Lease is still the very one that was seen: the
+// server compares UID and resourceVersion. Everything else of the Lease stays as the
+// manager wrote it, for which seen is the object the watch brought.
+func (s Store) Swap(ctx context.Context, seen *coordinationv1.Lease, expect election.Lease, holder string, transitions int32) (election.Lease, error) {
+	l := seen.DeepCopy()
+	l.UID, l.ResourceVersion = types.UID(expect.UID), expect.ResourceVersion
+	l.Spec.HolderIdentity = &holder
+	l.Spec.LeaseTransitions = &transitions
+	l.Spec.AcquireTime = &metav1.MicroTime{Time: time.Now()} // for people; nobody computes with it
+	if err := s.Client.Update(ctx, l); err != nil {
+		return election.Lease{}, fmt.Errorf("giving Lease %q to %q: %w", l.Name, holder, err)
+	}
+	return FromObject(l), nil
+}
+
+// Beat is another node's heartbeat as a read found it.
+type Beat struct {
+	// Seen changes with every heartbeat; empty: there is none.
+	Seen string
+	// Leaving is set while that node's agent shuts down.
+	Leaving bool
+}
+
+// ReadBeat reads another node's heartbeat.
+func (s Store) ReadBeat(ctx context.Context, node string) (Beat, error) {
+	var l coordinationv1.Lease
+	name := v1alpha1.NodeLease(node)
+	err := s.Client.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: name}, &l)
+	if apierrors.IsNotFound(err) {
+		return Beat{}, nil
+	}
+	if err != nil {
+		return Beat{}, fmt.Errorf("reading heartbeat %q: %w", name, err)
+	}
+	return Beat{
+		Seen:    string(l.UID) + "/" + l.ResourceVersion,
+		Leaving: l.Annotations[v1alpha1.AnnotationLeaving] == "true",
+	}, nil
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "arpeggio",
+		Short: "A LAN load balancer for Kubernetes: addresses on any Ethernet, by ARP and NDP",
+		Long: `Arpeggio gives Services of type LoadBalancer an address on the local network.
+One node at a time speaks for an address; when it goes, another speaks at once.
+
+The manager allocates addresses and says which nodes may speak. The agents, one on
+each node, elect the speaker and answer ARP and NDP.`,
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(managerCommand(), agentCommand())
+	return root
+}
+
+// common are the flags that both parts take.
+type common struct {
+	kubeconfig string
+	namespace  string
+	verbosity  int
+}
+
+func (c *common) addTo(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&c.kubeconfig, "kubeconfig", "", "path of a kubeconfig file; empty: the pod's service account")
+	f.StringVar(&c.namespace, "namespace", "arpeggio-system", "namespace of the installation, in which the Leases are")
+	f.IntVarP(&c.verbosity, "verbosity", "v", 0, "how much is logged: 0 changes of state, 1 the steps to them")
+}
+
+// config gives the way to the API server.
+func (c *common) config() (*rest.Config, error) {
+	if c.namespace == "" {
+		return nil, fmt.Errorf("--namespace is empty: name the namespace of the installation (arpeggio-system)")
+	}
+	cfg, err := clientcmd.BuildConfigFromFlags("", c.kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("no way to the API server, outside a cluster --kubeconfig names the file: %w", err)
+	}
+	cfg.UserAgent = "arpeggio/" + version
+	return cfg, nil
+}
