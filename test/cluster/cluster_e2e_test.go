@@ -236,6 +236,10 @@ func (l *life) capture(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Log(report)
+	ndp := l.probe(t, cluster.Gateway, probe.Config{Kind: probe.NDP, Target: netip.AddrPortFrom(node1.IPv6, 0)}, 200*time.Millisecond)
+	if ndp.Answers[node1.MAC] == 0 || ndp.Answers[node1.MAC] != ndp.Sent {
+		t.Errorf("%s: answers %v, want all from node1 %s", ndp, ndp.Answers, node1.MAC)
+	}
 	whole := capture.Voices(frames, 250*time.Millisecond)[vip]
 	t.Log(whole)
 	if macs := whole.MACs(); !slices.Equal(macs, []string{node1.MAC, node2.MAC}) {

@@ -21,6 +21,8 @@ func (c *Cluster) Command(ctx context.Context, host, name string, args ...string
 // Kubectl gives a kubectl command with the administrator's rights.
 func (c *Cluster) Kubectl(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(c.state.Binaries.Kubernetes, "kubectl"), args...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfigFile())
+	// No proxy of the surrounding network reaches the lab.
+	noProxy := os.Getenv("NO_PROXY") + "," + c.hosts[0].ManagementIPv4.String()
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfigFile(), "NO_PROXY="+noProxy, "no_proxy="+noProxy)
 	return cmd
 }

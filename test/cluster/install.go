@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -19,13 +20,21 @@ const (
 // Install applies dist/install.yaml of the source tree, as a user would, and returns when the manager and the agents
 // are ready. When they do not get ready within two minutes, the error carries pods, Events and logs.
 func (c *Cluster) Install(ctx context.Context) error {
-	manifest := filepath.Join(c.state.Source, "dist", "install.yaml")
+	root, err := SourceRoot()
+	if err != nil {
+		return err
+	}
+	manifest := filepath.Join(root, "dist", "install.yaml")
+	if _, err := os.Stat(manifest); err != nil {
+		return fmt.Errorf("%w: generate it first (make manifests)", err)
+	}
 	out, err := c.kubectl(ctx, "apply", "--server-side=false", "-f", manifest)
 	if err != nil {
 		return err
 	}
 	c.report.step("applied %s: %d objects", manifest, strings.Count(out, "\n"))
-	waiting, cancel := context.WithTimeout(ctx, installTimeout)
+	deadline := time.Now().Add(installTimeout)
+	waiting, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	for _, workload := range []string{"deployment/arpeggio-manager", "daemonset/arpeggio-agent"} {
 		// The manager makes the DaemonSet, so it is not there at first.
@@ -34,12 +43,23 @@ func (c *Cluster) Install(ctx context.Context) error {
 			return err
 		})
 		if err == nil {
-			_, err = c.kubectl(waiting, "-n", SystemNamespace, "rollout", "status", workload)
+			err = c.rollout(ctx, workload, deadline)
 		}
 		if err != nil {
 			return fmt.Errorf("%s does not get ready: %w\n%s", workload, err, c.evidence(ctx))
 		}
 		c.report.step("%s is ready", workload)
+	}
+	return nil
+}
+
+// rollout waits for a workload until the deadline; the error says how far it came.
+func (c *Cluster) rollout(ctx context.Context, workload string, deadline time.Time) error {
+	timeout := fmt.Sprintf("--timeout=%ds", max(1, int(time.Until(deadline).Seconds())))
+	out, err := c.kubectl(ctx, "-n", SystemNamespace, "rollout", "status", workload, timeout)
+	if err != nil {
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		return fmt.Errorf("%s: %w", lines[len(lines)-1], err)
 	}
 	return nil
 }

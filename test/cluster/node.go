@@ -33,8 +33,6 @@ func writeNodeConfig(h Host, b Binaries) error {
 		"containerd.toml":        containerdConfig(h, b, snapshotter()),
 		"cni/10-bridge.conflist": cni,
 		"kubelet.yaml":           kubeletConfig(h),
-		// Nothing answers DNS here; with an empty file lookups fail at once.
-		"resolv.conf": "",
 	} {
 		file := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -137,7 +135,7 @@ failSwapOn: false
 evictionHard: {}
 # Images were loaded by hand and cannot be pulled again.
 imageGCHighThresholdPercent: 100
-`, filepath.Join(pkiDir(), "ca.crt"), containerdSocket(h.Name), clusterDNS, filepath.Join(hostDir(h.Name), "resolv.conf"))
+`, filepath.Join(pkiDir(), "ca.crt"), containerdSocket(h.Name), clusterDNS, filepath.Join(hostDir(h.Name), machine.ResolvConf))
 }
 
 // nodeSpec is the machine that is a Kubernetes node.

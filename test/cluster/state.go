@@ -30,7 +30,6 @@ type Cluster struct {
 type state struct {
 	Nodes    int      `json:"nodes"`
 	Clients  int      `json:"clients"`
-	Source   string   `json:"source"`
 	Binaries Binaries `json:"binaries"`
 	// Complete is false until the cluster was up once: what is not complete is torn down rather than mended.
 	Complete bool `json:"complete"`

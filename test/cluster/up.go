@@ -91,11 +91,7 @@ func Up(ctx context.Context, o Options) (*Cluster, error) {
 		return c, c.mend(ctx)
 	}
 
-	root, err := SourceRoot()
-	if err != nil {
-		return nil, err
-	}
-	c := newCluster(state{Nodes: o.Nodes, Clients: o.Clients, Source: root, Binaries: binaries}, p)
+	c := newCluster(state{Nodes: o.Nodes, Clients: o.Clients, Binaries: binaries}, p)
 	if err := c.state.write(); err != nil {
 		return nil, err
 	}

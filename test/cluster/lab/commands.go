@@ -166,7 +166,7 @@ func installCommand() *cobra.Command {
 }
 
 func kubectlCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:     "kubectl -- ARGUMENT...",
 		Short:   "Run kubectl as the administrator",
 		Example: "  lab kubectl -- get nodes -o wide",
@@ -174,6 +174,8 @@ func kubectlCommand() *cobra.Command {
 			return attached(c.Kubectl(ctx, args...))
 		}),
 	}
+	cmd.Flags().SetInterspersed(false) // what follows is kubectl's
+	return cmd
 }
 
 func execCommand() *cobra.Command {

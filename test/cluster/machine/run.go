@@ -192,6 +192,20 @@ func mountAll(spec Spec) error {
 			return fmt.Errorf("mounting %q on %s: %w", m.source, m.target, err)
 		}
 	}
+	return hideResolver(spec)
+}
+
+// hideResolver gives the machine an empty /etc/resolv.conf: no name server is within reach, and so lookups fail at once.
+// Where the file is a link into /run, it leads nowhere by now, which is as good.
+func hideResolver(spec Spec) error {
+	empty := filepath.Join(spec.Dir, ResolvConf)
+	if err := os.WriteFile(empty, nil, 0o644); err != nil {
+		return err
+	}
+	err := syscall.Mount(empty, "/etc/resolv.conf", "", syscall.MS_BIND, "")
+	if err != nil && !errors.Is(err, syscall.ENOENT) {
+		return fmt.Errorf("mounting an empty /etc/resolv.conf: %w", err)
+	}
 	return nil
 }
 

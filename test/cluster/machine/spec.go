@@ -38,6 +38,9 @@ type Process struct {
 // LogFile is where the output of the named process goes; the first process itself is named "init".
 func (s Spec) LogFile(process string) string { return LogFile(s.Dir, process) }
 
+// ResolvConf is the name, in a machine's directory, of the file that it has for /etc/resolv.conf; it is empty.
+const ResolvConf = "resolv.conf"
+
 // LogFile is where the output of a process goes, for the machine whose directory is dir.
 func LogFile(dir, process string) string { return filepath.Join(dir, "logs", process+".log") }
 
