@@ -102,3 +102,8 @@ type Verdict struct {
 	// Heard has the sound Silence if there is nothing to pass on.
 	Heard Heard
 }
+
+// Question is whether the frame asked for an address of the table, answered or not.
+func (v Verdict) Question() bool {
+	return v.Drop == DropNone || v.Drop == DropNoVoice || v.Drop.Gate()
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package wire is the edge between the pure rules of package neighbor and the network: a
+// Port per interface holds the sockets, asks the table what to do with each frame, sends
+// the answers, passes on what was heard, and announces.
+//
+// It promises: no frame is answered or sent as a claim without a look at the gate; the way
+// from frame to answer takes no lock another goroutine holds and allocates nothing; a
+// socket that dies, an interface that goes or comes, a missing permission or a full queue
+// are survived, counted and shown, never spun on.
+//
+// It puts no address on any interface and needs no capability but NET_RAW, which it raises
+// only for the moment in which a socket is opened. It decides nothing: who speaks for an
+// address stands in the table, and what is heard goes to whoever reads the channel.
+package wire

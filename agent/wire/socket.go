@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"fmt"
+	"net"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"github.com/mdlayher/packet"
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// readBuffer is asked of the kernel for what arrives while the reader is not
+	// scheduled; it grants at most net.core.rmem_max.
+	readBuffer = 1 << 20
+
+	// frameSize holds any frame that can be for us: an ARP packet or a solicitation with
+	// options, on Ethernet without jumbo frames. Longer ones are cut.
+	frameSize = 2048
+)
+
+// socket is a packet socket for one protocol on one interface.
+type socket struct {
+	conn *packet.Conn
+	raw  syscall.RawConn
+}
+
+// openSocket opens and binds the socket with its filter attached. The thread needs
+// CAP_NET_RAW.
+func openSocket(ifi *net.Interface, protocol int, filter []bpf.Instruction) (*socket, error) {
+	prog, err := bpf.Assemble(filter)
+	if err != nil {
+		return nil, fmt.Errorf("assembling the filter: %w", err)
+	}
+	conn, err := packet.Listen(ifi, packet.Raw, protocol, &packet.Config{Filter: prog})
+	if err != nil {
+		return nil, err
+	}
+	raw, err := conn.SyscallConn()
+	if err == nil {
+		var inner error
+		err = raw.Control(func(fd uintptr) {
+			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, readBuffer)
+			inner = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+		})
+		if err == nil {
+			err = inner
+		}
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("asking for receive timestamps: %w", err)
+	}
+	return &socket{conn: conn, raw: raw}, nil
+}
+
+func (s *socket) Close() error { return s.conn.Close() }
+
+// send hands one frame to the kernel and does not wait: a full queue is an error.
+func (s *socket) send(frame []byte) error {
+	w := writer{frame: frame}
+	if err := s.raw.Control(w.write); err != nil {
+		return err
+	}
+	if w.err != nil {
+		return w.err
+	}
+	return nil
+}
+
+// writer sends frames through a function that is made once, as each method value is an
+// allocation.
+type writer struct {
+	frame []byte
+	err   error
+}
+
+func (w *writer) write(fd uintptr) { _, w.err = unix.Write(int(fd), w.frame) }
+
+// reader receives frames with their age. recvmsg is called directly, as every wrapper
+// allocates the sender's address.
+type reader struct {
+	buf [frameSize]byte
+	oob [64]byte
+	iov unix.Iovec
+	msg unix.Msghdr
+	n   int
+	err error
+}
+
+func newReader() *reader {
+	r := &reader{}
+	r.iov.Base = &r.buf[0]
+	r.iov.SetLen(len(r.buf))
+	r.msg.Iov = &r.iov
+	r.msg.SetIovlen(1)
+	return r
+}
+
+// read is given to RawConn.Read: false waits for the next frame.
+func (r *reader) read(fd uintptr) bool {
+	r.msg.Control = &r.oob[0]
+	r.msg.SetControllen(len(r.oob))
+	n, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&r.msg)), unix.MSG_DONTWAIT)
+	r.n, r.err = int(n), nil
+	switch errno {
+	case 0:
+		return true
+	case unix.EAGAIN, unix.EINTR:
+		return false
+	}
+	r.n, r.err = 0, errno
+	return true
+}
+
+func (r *reader) frame() []byte { return r.buf[:r.n] }
+
+// unknownAge is older than any gate lets pass.
+const unknownAge = time.Hour
+
+// age is how long ago the kernel received the frame. Its timestamps are of the wall clock;
+// one that is set in between makes the age wrong in a way the gate refuses, or for the
+// moment it takes to read the queue too small.
+func (r *reader) age(now time.Time) time.Duration {
+	// #nosec G115 -- the kernel sets no more than it was given room for
+	oob := r.oob[:min(int(r.msg.Controllen), len(r.oob))]
+	for len(oob) >= unix.CmsgLen(0) {
+		h, data, rest, err := unix.ParseOneSocketControlMessage(oob)
+		if err != nil {
+			break
+		}
+		if h.Level == unix.SOL_SOCKET && h.Type == unix.SO_TIMESTAMPNS &&
+			len(data) >= int(unsafe.Sizeof(unix.Timespec{})) {
+			ts := (*unix.Timespec)(unsafe.Pointer(&data[0]))
+			return now.Sub(time.Unix(ts.Unix()))
+		}
+		oob = rest
+	}
+	return unknownAge
+}
