@@ -149,7 +149,7 @@ func (l *loop) publish() {
 			}
 		}
 	}
-	l.ports.publish(tables)
+	l.ports.publish(l.ctx, tables)
 	for _, r := range l.reigns {
 		l.reportVoice(r)
 	}

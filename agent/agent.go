@@ -142,7 +142,7 @@ func Run(ctx context.Context, o Options) error {
 	group, running := errgroup.WithContext(running)
 	for _, t := range []task{
 		l, l.report, l.publishFacts, beat, leases, announcements, links,
-		&health{address: o.HealthAddress, gate: l.gate, synced: func() bool { return leases.Synced() && announcements.Synced() }},
+		&health{address: o.HealthAddress, pulse: l.pulse, synced: func() bool { return leases.Synced() && announcements.Synced() }},
 	} {
 		group.Go(func() error {
 			if err := t.Run(running); err != nil {

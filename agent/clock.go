@@ -3,19 +3,9 @@
 package agent
 
 import (
-	"time"
-
-	"golang.org/x/sys/unix"
-
 	"github.com/arpeggio-lb/arpeggio/agent/election"
+	"github.com/arpeggio-lb/arpeggio/agent/wire"
 )
 
-// bootTime reads the clock that counts from boot and through suspension
-// (clock_gettime(2), CLOCK_BOOTTIME).
-func bootTime() election.Time {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		panic("reading CLOCK_BOOTTIME: " + err.Error()) // the kernel has it since 2.6.39
-	}
-	return time.Duration(ts.Nano())
-}
+// bootTime reads the clock of the election and of the gate.
+func bootTime() election.Time { return wire.Boottime() }

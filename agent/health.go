@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/arpeggio-lb/arpeggio/agent/wire"
 )
 
 // aliveBound is how long the loop may stand still before the kubelet shall restart the
@@ -17,7 +19,7 @@ const aliveBound = 10 * time.Second
 // health serves the kubelet's probes.
 type health struct {
 	address string
-	gate    *gate
+	pulse   *wire.Pulse
 	synced  func() bool
 }
 
@@ -55,7 +57,7 @@ func (h *health) answer(check func() error) http.HandlerFunc {
 }
 
 func (h *health) alive() error {
-	g := h.gate.now()
+	g := h.pulse.Gate(bootTime(), 0)
 	if g.Tick != 0 && g.Now-g.Tick > aliveBound {
 		return fmt.Errorf("the loop has not ticked for %s", (g.Now - g.Tick).Round(time.Second))
 	}
@@ -66,7 +68,7 @@ func (h *health) ready() error {
 	if err := h.alive(); err != nil {
 		return err
 	}
-	switch g := h.gate.now(); {
+	switch g := h.pulse.Gate(bootTime(), 0); {
 	case !h.synced():
 		return errors.New("Leases and announcements have not been listed yet")
 	case g.EchoUntil == 0:

@@ -9,7 +9,6 @@ import (
 
 	"github.com/arpeggio-lb/arpeggio/agent/election"
 	"github.com/arpeggio-lb/arpeggio/agent/link"
-	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
 )
 
@@ -26,11 +25,7 @@ type (
 		announcement *v1alpha1.VIPAnnouncement // nil: deleted
 	}
 	linksChanged struct{ links link.Snapshot }
-	heard        struct {
-		port  string
-		heard neighbor.Heard
-	}
-	beatSent struct {
+	beatSent     struct {
 		stamp metav1.MicroTime
 		at    election.Time
 	}
@@ -50,7 +45,6 @@ type (
 func (leaseChanged) input()        {}
 func (announcementChanged) input() {}
 func (linksChanged) input()        {}
-func (heard) input()               {}
 func (beatSent) input()            {}
 func (result) input()              {}
 func (peerRead) input()            {}

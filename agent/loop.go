@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -17,6 +16,7 @@ import (
 	"github.com/arpeggio-lb/arpeggio/agent/election"
 	"github.com/arpeggio-lb/arpeggio/agent/lease"
 	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
+	"github.com/arpeggio-lb/arpeggio/agent/wire"
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
 )
 
@@ -33,18 +33,6 @@ type leases interface {
 	Read(ctx context.Context, name string) (election.Lease, error)
 	Swap(ctx context.Context, seen *coordinationv1.Lease, expect election.Lease, holder string, transitions int32) (election.Lease, error)
 	ReadBeat(ctx context.Context, node string) (lease.Beat, error)
-}
-
-// gate is what the ports need to know of the loop at the moment of an answer.
-type gate struct{ tick, echoUntil atomic.Int64 }
-
-// now gives the gate as the pure core takes it.
-func (g *gate) now() neighbor.Gate {
-	return neighbor.Gate{
-		Now:       bootTime(),
-		Tick:      time.Duration(g.tick.Load()),
-		EchoUntil: time.Duration(g.echoUntil.Load()),
-	}
 }
 
 // loop owns all state of the agent; only its goroutine touches the fields below in.
@@ -82,12 +70,12 @@ type follow struct {
 func newLoop(config election.Config, store leases, o Options) *loop {
 	l := &loop{
 		config: config, leases: store, log: o.Log,
-		gate: &gate{}, in: make(chan input, inputs), gone: make(chan struct{}), done: make(chan struct{}),
+		pulse: &wire.Pulse{}, sounds: make(chan wire.Heard, inputs), in: make(chan input, inputs), gone: make(chan struct{}), done: make(chan struct{}),
 		reigns: map[string]*reign{}, byAddr: map[netip.Addr]*reign{},
 		facts: v1alpha1.Facts{Version: o.Version}, peers: map[string]v1alpha1.Facts{},
 		follows: map[string]*follow{}, sent: map[int64]election.Time{},
 	}
-	l.ports = newPorts(o, l.gate, func(port string, h neighbor.Heard) { l.offer(heard{port: port, heard: h}) })
+	l.ports = newPorts(o, l.pulse, l.sounds)
 	return l
 }
 
@@ -101,16 +89,6 @@ func (l *loop) put(in input) {
 	select {
 	case l.in <- in:
 	case <-l.done:
-	}
-}
-
-// offer hands an input to the loop or drops it: for sounds, which anybody can make.
-func (l *loop) offer(in input) bool {
-	select {
-	case l.in <- in:
-		return true
-	default:
-		return false
 	}
 }
 
@@ -135,6 +113,11 @@ func (l *loop) Run(ctx context.Context) error {
 			for range min(len(l.in), batch) {
 				l.take(<-l.in)
 			}
+		case h := <-l.sounds:
+			l.heard(h)
+			for range min(len(l.sounds), batch) {
+				l.heard(<-l.sounds)
+			}
 		case <-tick.C:
 			l.look = true
 		case <-timer.C:
@@ -146,7 +129,7 @@ func (l *loop) Run(ctx context.Context) error {
 			l.look = false
 			l.readPeers(now)
 		}
-		l.gate.tick.Store(int64(bootTime()))
+		l.pulse.Tick(bootTime())
 		if l.leaving && l.silent() {
 			l.leaving = false
 			close(l.gone)
@@ -163,8 +146,6 @@ func (l *loop) take(in input) {
 		l.announcementChanged(in)
 	case linksChanged:
 		l.linksChanged(in)
-	case heard:
-		l.heard(in)
 	case beatSent:
 		l.sent[in.stamp.UnixMicro()] = in.at
 	case result:
@@ -218,7 +199,7 @@ func (l *loop) echo(stamp metav1.MicroTime) {
 	}
 	maps.DeleteFunc(l.sent, func(_ int64, sent election.Time) bool { return sent <= at })
 	l.heart = l.heart.Echoed(at, l.config.BeatEvery)
-	l.gate.echoUntil.Store(int64(l.heart.Until(l.config)))
+	l.pulse.EchoUntil(l.heart.Until(l.config))
 	for _, r := range l.reigns {
 		l.step(r, election.Pulse{Heart: l.heart})
 	}
@@ -254,13 +235,14 @@ func (l *loop) linksChanged(in linksChanged) {
 	}
 }
 
-func (l *loop) heard(in heard) {
-	h := in.heard
+// heard takes a marked answer or claim of another card. Who speaks without a mark is no
+// agent: its voice neither keeps a Lease nor ends one.
+func (l *loop) heard(h wire.Heard) {
 	if !h.Marked || (h.Sound != neighbor.HeardAnswer && h.Sound != neighbor.HeardClaim) || l.ports.own(h.MAC) {
 		return
 	}
 	if r := l.byAddr[h.Addr]; r != nil {
-		l.step(r, election.Heard{Voice: r.voice(h)})
+		l.step(r, election.Heard{Voice: r.voice(h.Heard)})
 	}
 }
 

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"crypto/sha256"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/go-logr/logr"
+
+	"github.com/arpeggio-lb/arpeggio/agent/link"
+	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
+	"github.com/arpeggio-lb/arpeggio/agent/wire"
+)
+
+// ports holds one port for every interface that carries a VIP. Only the loop calls it.
+type ports struct {
+	cluster, incarnation [8]byte
+	pulse                *wire.Pulse
+	sounds               chan wire.Heard
+	log                  logr.Logger
+
+	links map[string]link.Interface
+	open  map[string]*openPort
+	tasks sync.WaitGroup
+}
+
+// openPort is a port and what it was last told.
+type openPort struct {
+	port   *wire.Port
+	stop   context.CancelFunc
+	voices map[netip.Addr]voiceAt
+}
+
+// voiceAt tells one voice from the next on a port: when it changes, it is announced.
+type voiceAt struct {
+	mac         neighbor.MAC
+	leaseUID    [16]byte
+	transitions uint32
+}
+
+func newPorts(o Options, pulse *wire.Pulse, sounds chan wire.Heard) *ports {
+	return &ports{
+		cluster: short(o.Installation), incarnation: short(o.Incarnation),
+		pulse: pulse, sounds: sounds, log: o.Log.WithName("port"),
+		links: map[string]link.Interface{}, open: map[string]*openPort{},
+	}
+}
+
+// short is a name as marks carry it.
+func short(s string) [8]byte {
+	sum := sha256.Sum256([]byte(s))
+	return [8]byte(sum[:8])
+}
+
+// update takes the links as they are now.
+func (p *ports) update(s link.Snapshot) {
+	clear(p.links)
+	for _, i := range s.Interfaces {
+		p.links[i.Facts.Name] = i
+	}
+}
+
+// own tells whether a card is this node's.
+func (p *ports) own(mac neighbor.MAC) bool {
+	for _, i := range p.links {
+		if i.MAC == mac {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *ports) self(i link.Interface) neighbor.Self {
+	return neighbor.Self{
+		MAC: i.MAC, Cluster: p.cluster, Incarnation: p.incarnation,
+		Router: i.Forwarding, IPv4: i.IPv4, LinkLocal: i.LinkLocal,
+	}
+}
+
+// publish gives every port its table, opens those that are new and closes those that have
+// nothing to do, and announces the voices that are new.
+func (p *ports) publish(ctx context.Context, entries map[string][]neighbor.Entry) {
+	for name, o := range p.open {
+		if _, ok := p.links[name]; !ok || len(entries[name]) == 0 {
+			p.shut(name, o)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		i, ok := p.links[name]
+		if !ok {
+			continue
+		}
+		o := p.open[name]
+		if o == nil {
+			if o = p.dial(ctx, name); o == nil {
+				continue
+			}
+		}
+		o.port.SetTable(neighbor.NewTable(p.self(i), entries[name]))
+		o.announce(i.MAC, entries[name])
+	}
+}
+
+// announce starts the rounds of new voices and ends those of old ones.
+func (o *openPort) announce(mac neighbor.MAC, entries []neighbor.Entry) {
+	voices := map[netip.Addr]voiceAt{}
+	var begin, end []netip.Addr
+	for _, e := range entries {
+		if !e.Voice {
+			continue
+		}
+		v := voiceAt{mac: mac, leaseUID: e.LeaseUID, transitions: e.Transitions}
+		voices[e.Addr] = v
+		if o.voices[e.Addr] != v {
+			begin = append(begin, e.Addr)
+		}
+	}
+	for addr := range o.voices {
+		if _, ok := voices[addr]; !ok {
+			end = append(end, addr)
+		}
+	}
+	o.voices = voices
+	o.port.Stop(end...)
+	o.port.Announce(begin...)
+}
+
+func (p *ports) dial(ctx context.Context, name string) *openPort {
+	port, err := wire.New(wire.Config{
+		Interface: name, Pulse: p.pulse, Heard: p.sounds,
+		Changed: func(s wire.State) {
+			if s.Err != nil {
+				p.log.Info("port is down", "interface", name, "err", s.Err.Error())
+				return
+			}
+			p.log.Info("port", "interface", name, "up", s.Up)
+		},
+	})
+	if err != nil {
+		p.log.Info("no port", "interface", name, "err", err.Error())
+		return nil
+	}
+	ctx, stop := context.WithCancel(ctx)
+	o := &openPort{port: port, stop: stop}
+	p.open[name] = o
+	p.tasks.Go(func() {
+		if err := port.Run(ctx); err != nil {
+			p.log.Error(err, "port ended", "interface", name)
+		}
+	})
+	return o
+}
+
+func (p *ports) shut(name string, o *openPort) {
+	o.port.SetTable(neighbor.NewTable(neighbor.Self{}, nil))
+	o.stop()
+	delete(p.open, name)
+}
+
+// close shuts all ports and waits for them.
+func (p *ports) close() {
+	for name, o := range p.open {
+		p.shut(name, o)
+	}
+	p.tasks.Wait()
+}
+
+// ask puts a question on one interface: to everyone, or to some cards.
+func (p *ports) ask(name string, addr netip.Addr, to []neighbor.MAC, m neighbor.Mark) {
+	i, ok := p.links[name]
+	o := p.open[name]
+	if !ok || o == nil {
+		return
+	}
+	self := p.self(i)
+	m.Cluster, m.Incarnation = self.Cluster, self.Incarnation
+	form := neighbor.OwnAddress
+	if !self.IPv4.IsValid() {
+		form = neighbor.ZeroSender
+	}
+	for _, mac := range to {
+		if frame, ok := neighbor.Question(self, addr, mac, form, m); ok {
+			if err := o.port.Send(frame); err != nil {
+				p.log.V(1).Info("question not sent", "interface", name, "err", err.Error())
+			}
+		}
+	}
+}
