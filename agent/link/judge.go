@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package link
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
+)
+
+// kernel is what was read from it: the input of the one decision of this package.
+type kernel struct {
+	links  []device
+	addrs  []address
+	routes []defaultRoute
+}
+
+// device is a network device as the kernel describes it.
+type device struct {
+	index, master int
+	name          string
+	kind          string // of IFLA_INFO_KIND: "bridge", "veth", …; "device" for hardware
+	mac           neighbor.MAC
+	mtu           int
+	ethernet      bool
+	up, carrier   bool
+	loopback      bool
+	broadcast     bool // can reach everyone on its segment
+	arp           bool // takes part in address resolution
+	bondMode      string
+	vrfTable      int  // of a VRF
+	peerElsewhere bool // the other end is in another network namespace
+	forwarding6   bool
+}
+
+// address of a device.
+type address struct {
+	index     int
+	prefix    netip.Prefix
+	secondary bool // IPv4: another address of the same subnet; IPv6: temporary (RFC 8981)
+	tentative bool // not yet, or not, found to be unique (RFC 4862 section 5.4)
+}
+
+// defaultRoute is one next hop of one.
+type defaultRoute struct {
+	index    int
+	is4      bool
+	table    int
+	priority int // the lower is used
+}
+
+// mainTable is where the routes are that no VRF owns.
+const mainTable = 254
+
+// judge makes the picture.
+func judge(k kernel) Snapshot {
+	byIndex := map[int]device{}
+	for _, d := range k.links {
+		byIndex[d.index] = d
+	}
+	var s Snapshot
+	for _, d := range k.links {
+		i := describe(d, k)
+		switch reason := refuse(d, byIndex, len(i.Prefixes) > 0); {
+		case reason == "":
+			i.DefaultRoute4 = leavesBy(d, byIndex, k.routes, true)
+			i.DefaultRoute6 = leavesBy(d, byIndex, k.routes, false)
+			s.Interfaces = append(s.Interfaces, i)
+		case !d.loopback && reason != reasonContainer:
+			s.Refused = append(s.Refused, Refusal{Name: d.name, Reason: reason})
+		}
+	}
+	slices.SortFunc(s.Interfaces, func(a, b Interface) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(s.Refused, func(a, b Refusal) int { return cmp.Compare(a.Name, b.Name) })
+	return s
+}
+
+const (
+	reasonContainer  = "the cable of a container"
+	reasonNotEther   = "not an Ethernet interface"
+	reasonDown       = "down"
+	reasonCarrier    = "no carrier"
+	reasonNoARP      = "takes no part in address resolution (NOARP)"
+	reasonNoCard     = "has no MAC address of its own"
+	reasonBalanceALB = "the bond's mode balance-alb or balance-tlb shows several MAC addresses by design"
+)
+
+// refuse says why the device cannot carry a VIP; "" if it can.
+func refuse(d device, byIndex map[int]device, addressed bool) string {
+	master, hasMaster := byIndex[d.master]
+	switch {
+	case d.loopback, !d.ethernet:
+		return reasonNotEther
+	case d.master != 0 && !(hasMaster && master.kind == "vrf"):
+		// Frames of a port belong to its master: bridge, bond, team, OVS. A VRF only
+		// chooses the routing table.
+		if !hasMaster {
+			return "a port of another interface"
+		}
+		return "a port of " + master.name
+	case d.kind == "vrf":
+		return reasonNotEther // a routing table with a name
+	case !d.up:
+		return reasonDown
+	case !d.carrier:
+		return reasonCarrier
+	case !d.arp || !d.broadcast:
+		return reasonNoARP
+	case !d.mac.IsCard():
+		return reasonNoCard
+	case d.bondMode == "balance-alb" || d.bondMode == "balance-tlb":
+		return reasonBalanceALB
+	case d.kind == "veth" && d.peerElsewhere && !addressed:
+		// The host's end of a pod's cable. A node that is a container itself has its
+		// address on such a device.
+		return reasonContainer
+	}
+	return ""
+}
+
+func describe(d device, k kernel) Interface {
+	i := Interface{Name: d.name, Index: d.index, MAC: d.mac, MTU: d.mtu, Router: d.forwarding6}
+	for _, a := range k.addrs {
+		addr := a.prefix.Addr()
+		switch {
+		case a.index != d.index || a.tentative:
+		case addr.Is6() && addr.IsLinkLocalUnicast():
+			if !i.LinkLocal.IsValid() {
+				i.LinkLocal = addr
+			}
+		case addr.Is4() && !a.secondary && !i.IPv4.IsValid():
+			i.IPv4 = addr
+			fallthrough
+		default:
+			if !addr.IsLinkLocalUnicast() && (addr.Is4() || !a.secondary) {
+				i.Prefixes = append(i.Prefixes, a.prefix)
+			}
+		}
+	}
+	slices.SortFunc(i.Prefixes, func(a, b netip.Prefix) int {
+		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
+	})
+	return i
+}
+
+// leavesBy is whether the best default route of the device's routing table leaves by it.
+func leavesBy(d device, byIndex map[int]device, routes []defaultRoute, is4 bool) bool {
+	table := mainTable
+	if m := byIndex[d.master]; m.kind == "vrf" {
+		table = m.vrfTable
+	}
+	best, here := 0, false
+	found := false
+	for _, r := range routes {
+		if r.is4 != is4 || r.table != table {
+			continue
+		}
+		switch {
+		case !found || r.priority < best:
+			best, here, found = r.priority, r.index == d.index, true
+		case r.priority == best && r.index == d.index:
+			here = true
+		}
+	}
+	return here
+}

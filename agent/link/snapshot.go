@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package link
+
+import (
+	"net/netip"
+	"reflect"
+
+	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
+	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
+)
+
+// Interface can carry a VIP.
+type Interface struct {
+	Name  string
+	Index int
+	MAC   neighbor.MAC
+	MTU   int
+	// Prefixes are its addresses with their subnets' lengths, sorted; without link-local
+	// and temporary ones and those not yet, or not, found to be unique.
+	Prefixes []netip.Prefix
+	// DefaultRoute4 and DefaultRoute6 are whether the best default route leaves here.
+	DefaultRoute4, DefaultRoute6 bool
+	// IPv4 is the first primary address, LinkLocal the first link-local one of IPv6 that
+	// is usable; invalid if there is none.
+	IPv4, LinkLocal netip.Addr
+	// Router is whether the kernel forwards IPv6 that comes in here, and so sets the
+	// Router flag in its advertisements (RFC 4861 section 4.4).
+	Router bool
+}
+
+// Refusal is an interface that cannot carry a VIP.
+type Refusal struct {
+	Name   string
+	Reason string
+}
+
+// Snapshot is the picture at one moment, sorted by name.
+type Snapshot struct {
+	Interfaces []Interface
+	// Refused are those somebody might have meant; loopbacks and the cables of
+	// containers are left out.
+	Refused []Refusal
+}
+
+// Equal is whether nothing changed.
+func (s Snapshot) Equal(o Snapshot) bool { return reflect.DeepEqual(s, o) }
+
+// Find finds an interface by name.
+func (s Snapshot) Find(name string) (Interface, bool) {
+	for _, i := range s.Interfaces {
+		if i.Name == name {
+			return i, true
+		}
+	}
+	return Interface{}, false
+}
+
+// Facts is the part of the picture that the others are told.
+func (s Snapshot) Facts(version string) v1alpha1.Facts {
+	f := v1alpha1.Facts{Version: version, Interfaces: make([]v1alpha1.InterfaceFacts, 0, len(s.Interfaces))}
+	for _, i := range s.Interfaces {
+		var prefixes []string
+		for _, p := range i.Prefixes {
+			prefixes = append(prefixes, p.String())
+		}
+		f.Interfaces = append(f.Interfaces, v1alpha1.InterfaceFacts{
+			Name: i.Name, MAC: i.MAC.String(), Prefixes: prefixes,
+			DefaultRoute4: i.DefaultRoute4, DefaultRoute6: i.DefaultRoute6,
+		})
+	}
+	return f
+}
