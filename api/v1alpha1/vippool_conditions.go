@@ -22,6 +22,7 @@ const (
 // Reasons for True: OtherPool (the message names the pools and the common addresses),
 // ServiceCIDR (a range of ClusterIPs), NodeAddress (an address of a node).
 // Reasons for False: NoOverlap.
+// Reasons for Unknown: InvalidAddresses (see Ready).
 const (
 	PoolOverlapping = "Overlapping"
 
@@ -35,6 +36,7 @@ const (
 //
 // Reasons for True: NoAddressLeft (the message names the family).
 // Reasons for False: AddressesLeft.
+// Reasons for Unknown: InvalidAddresses (see Ready).
 const (
 	PoolExhausted = "Exhausted"
 

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agents
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
+)
+
+const (
+	// Name of the DaemonSet and of its ServiceAccount.
+	Name = "arpeggio-agent"
+
+	annotationHash = v1alpha1.Group + "/spec-hash"
+
+	// nonRoot is the user of the agents; the capability reaches it through the file
+	// capability of the binary.
+	nonRoot = 65532
+	// healthPort is a port of the host, as the agents are in its network: on the loopback
+	// address, where the kubelet asks. No container port is declared: it would be a host
+	// port, for which two agents of an upgrade could not share a node.
+	healthPort  = 9809
+	healthHost  = "127.0.0.1"
+	gracePeriod = 30 // seconds, for handing over
+)
+
+// desired is the DaemonSet as it should be.
+func desired(namespace, image string, installation types.UID, owner *corev1.ServiceAccount) (*appsv1.DaemonSet, error) {
+	selector := map[string]string{"app.kubernetes.io/name": "arpeggio", "app.kubernetes.io/component": "agent"}
+	labels := map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
+	for k, v := range selector {
+		labels[k] = v
+	}
+	one := intstr.FromInt32(1)
+	ds := &appsv1.DaemonSet{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace,
+			Name:      Name,
+			Labels:    labels,
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: "v1", Kind: "ServiceAccount", Name: owner.Name, UID: owner.UID,
+			}},
+		},
+		Spec: appsv1.DaemonSetSpec{
+			Selector: &metav1.LabelSelector{MatchLabels: selector},
+			UpdateStrategy: appsv1.DaemonSetUpdateStrategy{
+				Type:          appsv1.RollingUpdateDaemonSetStrategyType,
+				RollingUpdate: &appsv1.RollingUpdateDaemonSet{MaxUnavailable: &one},
+			},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec:       podSpec(image, installation),
+			},
+		},
+	}
+	hash, err := hashOf(ds)
+	if err != nil {
+		return nil, err
+	}
+	ds.Annotations = map[string]string{annotationHash: hash}
+	return ds, nil
+}
+
+// podSpec is what runs on each node: in the host's network, with NET_RAW and nothing else.
+// It has no limits: throttling would look like a dead node to the others.
+func podSpec(image string, installation types.UID) corev1.PodSpec {
+	yes, no := true, false
+	user, grace := int64(nonRoot), int64(gracePeriod)
+	return corev1.PodSpec{
+		ServiceAccountName:            Name,
+		HostNetwork:                   true,
+		DNSPolicy:                     corev1.DNSClusterFirstWithHostNet,
+		PriorityClassName:             "system-node-critical",
+		NodeSelector:                  map[string]string{corev1.LabelOSStable: "linux"},
+		Tolerations:                   []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
+		TerminationGracePeriodSeconds: &grace,
+		SecurityContext: &corev1.PodSecurityContext{
+			RunAsNonRoot:   &yes,
+			RunAsUser:      &user,
+			RunAsGroup:     &user,
+			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+		},
+		Containers: []corev1.Container{{
+			Name:            "agent",
+			Image:           image,
+			ImagePullPolicy: corev1.PullIfNotPresent,
+			Args: []string{
+				"agent",
+				"--namespace=$(NAMESPACE)",
+				"--node-name=$(NODE_NAME)",
+				"--pod-uid=$(POD_UID)",
+				"--installation=" + string(installation),
+				"--health-bind-address=" + healthHost + ":" + strconv.Itoa(healthPort),
+			},
+			Env: []corev1.EnvVar{
+				field("NAMESPACE", "metadata.namespace"),
+				field("NODE_NAME", "spec.nodeName"),
+				field("POD_UID", "metadata.uid"),
+			},
+			Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{
+				corev1.ResourceCPU:    resource.MustParse("50m"),
+				corev1.ResourceMemory: resource.MustParse("48Mi"),
+			}},
+			SecurityContext: &corev1.SecurityContext{
+				AllowPrivilegeEscalation: &no,
+				ReadOnlyRootFilesystem:   &yes,
+				Capabilities: &corev1.Capabilities{
+					Drop: []corev1.Capability{"ALL"},
+					Add:  []corev1.Capability{"NET_RAW"},
+				},
+			},
+			LivenessProbe:  probe("/healthz", 10, 6),
+			ReadinessProbe: probe("/readyz", 5, 3),
+		}},
+	}
+}
+
+// field is a variable with a field of the pod.
+func field(name, path string) corev1.EnvVar {
+	return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: path}}}
+}
+
+// probe asks the agent on the host's loopback address.
+func probe(path string, period, failures int32) *corev1.Probe {
+	return &corev1.Probe{
+		ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{
+			Host: healthHost, Port: intstr.FromInt32(healthPort), Path: path, Scheme: corev1.URISchemeHTTP,
+		}},
+		PeriodSeconds:    period,
+		TimeoutSeconds:   2,
+		FailureThreshold: failures,
+	}
+}
+
+// hashOf sums up what the manager wants of a DaemonSet. What the API server fills in, and
+// what others add, is not in it.
+func hashOf(ds *appsv1.DaemonSet) (string, error) {
+	text, err := json.Marshal(struct {
+		Labels map[string]string
+		Owners []metav1.OwnerReference
+		Spec   appsv1.DaemonSetSpec
+	}{ds.Labels, ds.OwnerReferences, ds.Spec})
+	if err != nil {
+		return "", fmt.Errorf("encoding the DaemonSet: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:16]), nil
+}

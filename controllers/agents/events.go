@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agents
+
+import (
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/arpeggio-lb/arpeggio/controllers/journal"
+)
+
+// installed says that the agents were installed or changed.
+func installed(ds *appsv1.DaemonSet, verb string) journal.Entry {
+	return journal.Entry{Regarding: ds, Type: corev1.EventTypeNormal, Reason: "AgentsInstalled", Action: "InstallAgents",
+		Note: fmt.Sprintf("the manager %s the agents, image %s", verb, ds.Spec.Template.Spec.Containers[0].Image)}
+}
+
+// notOurs says that a DaemonSet stands in the way.
+func notOurs(ds *appsv1.DaemonSet) journal.Entry {
+	return journal.Entry{Regarding: ds, Type: corev1.EventTypeWarning, Reason: "NotManaged", Action: "InstallAgents",
+		Note: fmt.Sprintf("DaemonSet %s was not made by Arpeggio and is left alone, so no agents are installed: delete or rename it", ds.Name)}
+}
+
+// podsRefused says that the namespace does not let the agents run.
+func podsRefused(ds *appsv1.DaemonSet) journal.Entry {
+	return journal.Entry{Regarding: ds, Type: corev1.EventTypeWarning, Reason: "PodsRefused", Action: "InstallAgents",
+		Note: fmt.Sprintf("no pods of the agents appear: they use the host's network, which Pod Security refuses unless the namespace says %s=privileged: kubectl label namespace %s %s=privileged",
+			podSecurity, ds.Namespace, podSecurity)}
+}

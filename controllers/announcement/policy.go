@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package announcement
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
+	"github.com/arpeggio-lb/arpeggio/controllers/inventory"
+	"github.com/arpeggio-lb/arpeggio/controllers/roster"
+)
+
+// indexService finds the EndpointSlices of a Service.
+const indexService = "service"
+
+// addresses gives what the Service shows and has the claim of, in the order it shows them.
+func (r *Reconciler) addresses(s *corev1.Service) []v1alpha1.AnnouncedAddress {
+	claims := r.inventory.ClaimsOf(client.ObjectKeyFromObject(s))
+	var out []v1alpha1.AnnouncedAddress
+	for _, a := range inventory.Shown(s) {
+		for _, c := range claims {
+			if c.Address == a && c.UID == string(s.UID) {
+				out = append(out, v1alpha1.AnnouncedAddress{Address: a.String(), Pool: c.Pool})
+			}
+		}
+	}
+	return out
+}
+
+// view gathers what the pools of the addresses say of nodes and interfaces. Of two pools
+// both must select a node, since one node speaks for all addresses of a Service; named
+// interfaces of one hold for both, as agents know one list for an announcement. A pool
+// that is gone says nothing any more, but for the interfaces the announcement has from it.
+func (r *Reconciler) view(ctx context.Context, s *corev1.Service, addrs []v1alpha1.AnnouncedAddress, before []v1alpha1.InterfacePattern) (roster.View, error) {
+	var v roster.View
+	seen := map[string]bool{}
+	for _, a := range addrs {
+		addr, err := netip.ParseAddr(a.Address)
+		if err != nil {
+			continue
+		}
+		v.Addresses = append(v.Addresses, addr)
+		if seen[a.Pool] {
+			continue
+		}
+		seen[a.Pool] = true
+		var p v1alpha1.VIPPool
+		err = r.client.Get(ctx, types.NamespacedName{Name: a.Pool}, &p)
+		switch {
+		case apierrors.IsNotFound(err):
+			v.Patterns = union(v.Patterns, before)
+			continue
+		case err != nil:
+			return roster.View{}, fmt.Errorf("reading VIPPool %q: %w", a.Pool, err)
+		}
+		addPolicy(&v, s, &p)
+	}
+	if s.Spec.ExternalTrafficPolicy != corev1.ServiceExternalTrafficPolicyLocal {
+		return v, nil
+	}
+	var slices discoveryv1.EndpointSliceList
+	if err := r.client.List(ctx, &slices, client.InNamespace(s.Namespace), client.MatchingFields{indexService: s.Name}); err != nil {
+		return roster.View{}, fmt.Errorf("listing the EndpointSlices: %w", err)
+	}
+	v.Endpoints = endpointNodes(slices.Items)
+	return v, nil
+}
+
+// addPolicy adds the first entry of a pool that is for the Service.
+func addPolicy(v *roster.View, s *corev1.Service, p *v1alpha1.VIPPool) {
+	for _, e := range p.Spec.Announcements {
+		if !inventory.Selector(e.ServiceSelector).Matches(labels.Set(s.Labels)) {
+			continue
+		}
+		v.Selectors = append(v.Selectors, inventory.Selector(e.NodeSelector))
+		for _, pref := range e.PreferredNodes {
+			v.Preferences = append(v.Preferences, roster.Preference{Weight: int(pref.Weight), Selector: inventory.Selector(&pref.NodeSelector)})
+		}
+		v.Patterns = union(v.Patterns, e.Interfaces)
+		return
+	}
+}
+
+// union adds to a list what it lacks.
+func union(list, more []v1alpha1.InterfacePattern) []v1alpha1.InterfacePattern {
+	for _, p := range more {
+		if !slices.Contains(list, p) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// endpointNodes gives the nodes with ready endpoints; if none is ready anywhere, those with
+// endpoints that are going but still serve, as kube-proxy does (KEP-1669).
+func endpointNodes(list []discoveryv1.EndpointSlice) map[string]bool {
+	ready, serving := map[string]bool{}, map[string]bool{}
+	is := func(b *bool, unset bool) bool {
+		if b == nil {
+			return unset
+		}
+		return *b
+	}
+	for _, slice := range list {
+		for _, e := range slice.Endpoints {
+			if e.NodeName == nil {
+				continue
+			}
+			switch c := e.Conditions; {
+			case is(c.Ready, true):
+				ready[*e.NodeName] = true
+			case is(c.Serving, false) && is(c.Terminating, false):
+				serving[*e.NodeName] = true
+			}
+		}
+	}
+	if len(ready) > 0 {
+		return ready
+	}
+	return serving
+}

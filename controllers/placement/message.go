@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package placement
+
+import (
+	"fmt"
+	"strings"
+)
+
+// maxNamed is how many nodes a message names.
+const maxNamed = 10
+
+// inability says why a node cannot speak for all addresses; empty: it can. some tells
+// whether it can for one of them.
+func (q *Question) inability(n Node) (why string, some bool) {
+	if q.Local && !n.Endpoint {
+		return "no ready endpoint of the Service is on it, and externalTrafficPolicy is Local", false
+	}
+	if !n.Reported {
+		return "no agent has reported its interfaces", false
+	}
+	var missing []string
+	for i, a := range q.Addresses {
+		if i >= len(n.Reaches) || !n.Reaches[i] {
+			missing = append(missing, a.String())
+		} else {
+			some = true
+		}
+	}
+	switch {
+	case len(missing) == 0:
+		return "", true
+	case len(q.Patterns) > 0:
+		return fmt.Sprintf("no interface matches %s (has %s)", quoted(q.Patterns), list(n.Interfaces)), some
+	}
+	return fmt.Sprintf("no interface has a subnet with %s or the default route of its family (has %s)", strings.Join(missing, " or "), list(n.Interfaces)), some
+}
+
+// Nobody says that no node may speak, and why, node by node.
+func (q *Question) Nobody(refusals []Refusal) string {
+	addrs := make([]string, 0, len(q.Addresses))
+	for _, a := range q.Addresses {
+		addrs = append(addrs, a.String())
+	}
+	head := "no node may speak for " + strings.Join(addrs, " and ")
+	if len(refusals) == 0 {
+		return head + ": the cluster has no nodes"
+	}
+	parts := make([]string, 0, maxNamed+1)
+	for i, r := range refusals {
+		if i == maxNamed {
+			parts = append(parts, fmt.Sprintf("and %d more nodes", len(refusals)-i))
+			break
+		}
+		parts = append(parts, r.Node+": "+r.Why)
+	}
+	return head + ": " + strings.Join(parts, "; ")
+}
+
+// quoted lists patterns: "eth0" or "bond*".
+func quoted(patterns []string) string {
+	parts := make([]string, 0, len(patterns))
+	for _, p := range patterns {
+		parts = append(parts, fmt.Sprintf("%q", p))
+	}
+	return strings.Join(parts, " or ")
+}
+
+// list joins names; none is "none".
+func list(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
