@@ -5,6 +5,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"time"
 
@@ -120,8 +121,8 @@ func (l *loop) ask(r *reign, a election.Ask) {
 			cards = append(cards, neighbor.Broadcast())
 		}
 		for _, i := range l.peers[a.Node].Choose(addr, r.announcement.Spec.Interfaces) {
-			if mac, err := neighbor.ParseMAC(i.MAC); err == nil {
-				cards = append(cards, mac)
+			if mac, err := net.ParseMAC(i.MAC); err == nil && len(mac) == len(neighbor.MAC{}) {
+				cards = append(cards, neighbor.MAC(mac))
 			}
 		}
 		for _, i := range l.facts.Choose(addr, r.announcement.Spec.Interfaces) {

@@ -17,7 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/kubernetes"
-	eventsv1client "k8s.io/client-go/kubernetes/typed/events/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 
@@ -107,7 +106,7 @@ func Run(ctx context.Context, o Options) error {
 	store := lease.Store{Client: clients.Write, Namespace: o.Namespace}
 	l := newLoop(config, store, o)
 	l.report = newReporter(clients.Status, o.Node, o.Log.WithName("status"))
-	l.publishFacts = newFactsWriter(store, o.Node, o.Log.WithName("facts"))
+	l.publics = newFactsWriter(store, o.Node, o.Log.WithName("facts"))
 	l.events = broadcaster.NewRecorder(runtime.NewScheme(), controllerName)
 
 	beat := lease.NewHeartbeat(lease.BeatConfig{
@@ -132,7 +131,6 @@ func Run(ctx context.Context, o Options) error {
 			}
 			l.put(announcementChanged{key: key, announcement: a})
 		})
-	links := link.NewWatcher(func(s link.Snapshot) { l.put(linksChanged{links: s}) }, o.Log.WithName("link"))
 
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -141,7 +139,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	group, running := errgroup.WithContext(running)
 	for _, t := range []task{
-		l, l.report, l.publishFacts, beat, leases, announcements, links,
+		l, l.report, l.publics, beat, leases, announcements, links{put: l.put},
 		&health{address: o.HealthAddress, pulse: l.pulse, synced: func() bool { return leases.Synced() && announcements.Synced() }},
 	} {
 		group.Go(func() error {
@@ -159,6 +157,17 @@ func Run(ctx context.Context, o Options) error {
 	}
 	stop()
 	return group.Wait()
+}
+
+// links is the task that follows the node's interfaces.
+type links struct{ put func(input) }
+
+// String names the task.
+func (links) String() string { return "watch of links" }
+
+// Run follows them until the context ends.
+func (w links) Run(ctx context.Context) error {
+	return link.Watch(ctx, func(s link.Snapshot) { w.put(linksChanged{links: s}) })
 }
 
 // shutDown says in the heartbeat that the node leaves, so that nobody hands to it, hands

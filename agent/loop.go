@@ -37,16 +37,19 @@ type leases interface {
 
 // loop owns all state of the agent; only its goroutine touches the fields below in.
 type loop struct {
-	config       election.Config
-	leases       leases
-	ports        *ports
-	report       *reporter
-	publishFacts *factsWriter
-	events       recorder
-	log          logr.Logger
-	gate         *gate
-	in           chan input
-	gone         chan struct{} // closed once leaving is done
+	config  election.Config
+	leases  leases
+	ports   *ports
+	report  *reporter
+	publics *factsWriter
+	events  recorder
+	log     logr.Logger
+	version string
+	pulse   *wire.Pulse
+	sounds  chan wire.Heard
+	in      chan input
+	gone    chan struct{} // closed once leaving is done
+	done    chan struct{} // closed once the loop has ended
 
 	ctx     context.Context // of the calls made for actions
 	reigns  map[string]*reign
@@ -72,7 +75,7 @@ func newLoop(config election.Config, store leases, o Options) *loop {
 		config: config, leases: store, log: o.Log,
 		pulse: &wire.Pulse{}, sounds: make(chan wire.Heard, inputs), in: make(chan input, inputs), gone: make(chan struct{}), done: make(chan struct{}),
 		reigns: map[string]*reign{}, byAddr: map[netip.Addr]*reign{},
-		facts: v1alpha1.Facts{Version: o.Version}, peers: map[string]v1alpha1.Facts{},
+		version: o.Version, peers: map[string]v1alpha1.Facts{},
 		follows: map[string]*follow{}, sent: map[int64]election.Time{},
 	}
 	l.ports = newPorts(o, l.pulse, l.sounds)
@@ -224,10 +227,10 @@ func (l *loop) announcementChanged(in announcementChanged) {
 }
 
 func (l *loop) linksChanged(in linksChanged) {
-	l.facts = v1alpha1.Facts{Version: l.facts.Version, Interfaces: in.links.Facts()}
+	l.facts = in.links.Facts(l.version)
 	l.ports.update(in.links)
 	l.dirty = true
-	l.publishFacts.put(l.facts)
+	l.publics.put(l.facts)
 	for _, r := range l.reigns {
 		if r.announcement != nil {
 			l.step(r, election.PolicySeen{Policy: r.policy(l.config.Node, l.facts)})

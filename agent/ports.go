@@ -61,7 +61,7 @@ func short(s string) [8]byte {
 func (p *ports) update(s link.Snapshot) {
 	clear(p.links)
 	for _, i := range s.Interfaces {
-		p.links[i.Facts.Name] = i
+		p.links[i.Name] = i
 	}
 }
 
@@ -78,7 +78,7 @@ func (p *ports) own(mac neighbor.MAC) bool {
 func (p *ports) self(i link.Interface) neighbor.Self {
 	return neighbor.Self{
 		MAC: i.MAC, Cluster: p.cluster, Incarnation: p.incarnation,
-		Router: i.Forwarding, IPv4: i.IPv4, LinkLocal: i.LinkLocal,
+		Router: i.Router, IPv4: i.IPv4, LinkLocal: i.LinkLocal,
 	}
 }
 
