@@ -43,10 +43,10 @@ import (
 // no kind of the agents' Leases, so that their rights do not reach it.
 const electionLease = "manager"
 
-// Run runs the manager until the context ends, or until it loses its leadership.
-//
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,namespace=arpeggio-system,verbs=create
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,namespace=arpeggio-system,resourceNames=manager,verbs=get;update
+
+// Run runs the manager until the context ends, or until it loses its leadership.
 func Run(ctx context.Context, o Options) error {
 	if err := o.Validate(); err != nil {
 		return err

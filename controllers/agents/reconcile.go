@@ -50,13 +50,13 @@ func New(c client.Client, rec Recorder, namespace, image string) *Reconciler {
 	return &Reconciler{client: c, recorder: rec, namespace: namespace, image: image, told: map[string]bool{}}
 }
 
-// Setup adds the controller to the manager.
-//
 // +kubebuilder:rbac:groups=apps,resources=daemonsets,namespace=arpeggio-system,verbs=create
 // +kubebuilder:rbac:groups=apps,resources=daemonsets,namespace=arpeggio-system,resourceNames=arpeggio-agent,verbs=get;list;watch;update
 // +kubebuilder:rbac:groups="",resources=serviceaccounts,namespace=arpeggio-system,resourceNames=arpeggio-agent,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
+
+// Setup adds the controller to the manager.
 func (r *Reconciler) Setup(mgr manager.Manager) error {
 	always := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
 		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: r.namespace, Name: Name}}}

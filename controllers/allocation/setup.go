@@ -24,8 +24,6 @@ import (
 // workers: each waits for the API server most of the time.
 const workers = 8
 
-// Setup adds the controller to the manager.
-//
 // +kubebuilder:rbac:groups="",resources=services,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=services/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=namespaces;nodes,verbs=get;list;watch
@@ -34,6 +32,8 @@ const workers = 8
 // +kubebuilder:rbac:groups=arpeggio.dev,resources=vippools;vipannouncements,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,namespace=arpeggio-system,verbs=get;delete
+
+// Setup adds the controller to the manager.
 func (r *Reconciler) Setup(mgr manager.Manager) error {
 	return builder.ControllerManagedBy(mgr).
 		Named("allocation").

@@ -37,8 +37,6 @@ type Changes struct {
 	Roster    *roster.Roster
 }
 
-// Setup adds the controller to the manager.
-//
 // +kubebuilder:rbac:groups="",resources=services;nodes,verbs=get;list;watch
 // +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch
 // +kubebuilder:rbac:groups=arpeggio.dev,resources=vippools,verbs=get;list;watch
@@ -46,6 +44,8 @@ type Changes struct {
 // +kubebuilder:rbac:groups=arpeggio.dev,resources=vipannouncements/status,verbs=patch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,namespace=arpeggio-system,verbs=get;list;watch;create;patch;delete
+
+// Setup adds the controller to the manager.
 func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changes Changes) error {
 	err := mgr.GetFieldIndexer().IndexField(ctx, &discoveryv1.EndpointSlice{}, indexService, func(o client.Object) []string {
 		return []string{o.GetLabels()[discoveryv1.LabelServiceName]}

@@ -48,10 +48,10 @@ func New(c client.Client, live client.Reader, roster Roster, namespace string) *
 	return &Reconciler{client: c, live: live, roster: roster, namespace: namespace}
 }
 
-// Setup adds the controller to the manager.
-//
 // +kubebuilder:rbac:groups="",resources=nodes,verbs=get;list;watch
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,namespace=arpeggio-system,verbs=get;list;watch;delete
+
+// Setup adds the controller to the manager.
 func (r *Reconciler) Setup(mgr manager.Manager) error {
 	once := predicate.Funcs{
 		UpdateFunc: func(event.UpdateEvent) bool { return false },

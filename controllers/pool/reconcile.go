@@ -49,11 +49,11 @@ func New(c client.Client, inv Inventory, rec Recorder) *Reconciler {
 	return &Reconciler{client: c, inventory: inv, recorder: rec}
 }
 
-// Setup adds the controller to the manager.
-//
 // +kubebuilder:rbac:groups=arpeggio.dev,resources=vippools,verbs=get;list;watch
 // +kubebuilder:rbac:groups=arpeggio.dev,resources=vippools/status,verbs=patch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
+
+// Setup adds the controller to the manager.
 func (r *Reconciler) Setup(mgr manager.Manager, inv *inventory.Inventory) error {
 	return builder.ControllerManagedBy(mgr).
 		Named("pool").
