@@ -25,6 +25,20 @@ type Heard struct {
 	At time.Duration
 }
 
+// Offer puts what was heard into the channel if there is room, and tells whether there
+// was. Half of the room is kept for peers, so that strangers cannot crowd them out.
+func (h Heard) Offer(to chan<- Heard) bool {
+	if !h.Marked && len(to) > cap(to)/2 {
+		return false
+	}
+	select {
+	case to <- h:
+		return true
+	default: // also if there is no channel
+		return false
+	}
+}
+
 // State is whether a port has its sockets.
 type State struct {
 	Up bool

@@ -91,3 +91,26 @@ func TestBucket(t *testing.T) {
 		t.Errorf("after an hour: waits %v with %v tokens", w, b.tokens)
 	}
 }
+
+func TestStrangersCannotCrowdOutPeers(t *testing.T) {
+	heard := make(chan Heard, 8)
+	stranger, peer := Heard{}, Heard{}
+	peer.Marked = true
+	offer := func(h Heard) (passed int) {
+		for range 20 {
+			if h.Offer(heard) {
+				passed++
+			}
+		}
+		return passed
+	}
+	if n := offer(stranger); n != 5 {
+		t.Errorf("%d of strangers passed, want just above half of 8", n)
+	}
+	if n := offer(peer); n != 3 {
+		t.Errorf("%d of peers passed, want the rest", n)
+	}
+	if peer.Offer(nil) || stranger.Offer(nil) {
+		t.Error("passed to nobody")
+	}
+}

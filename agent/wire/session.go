@@ -150,10 +150,9 @@ func (p *Port) read(s *socket) error {
 }
 
 func (p *Port) hear(h Heard) {
-	select {
-	case p.cfg.Heard <- h:
+	if h.Offer(p.cfg.Heard) {
 		p.tally.heard.Add(1)
-	default: // also if there is no channel
+	} else {
 		p.tally.heardLost.Add(1)
 	}
 }

@@ -170,16 +170,14 @@ func (p *Port) receive(frame []byte, at time.Duration) {
 	if v.Heard.Sound == neighbor.Silence {
 		return
 	}
-	lost := uint64(0)
-	select {
-	case p.cfg.Heard <- wire.Heard{Heard: v.Heard, Interface: p.cfg.Interface, At: at}:
-	default:
-		lost = 1
-	}
+	passed := wire.Heard{Heard: v.Heard, Interface: p.cfg.Interface, At: at}.Offer(p.cfg.Heard)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.counters.HeardLost += lost
-	p.counters.Heard += 1 - lost
+	if passed {
+		p.counters.Heard++
+	} else {
+		p.counters.HeardLost++
+	}
 }
 
 func (p *Port) count(v neighbor.Verdict) {
