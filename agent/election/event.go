@@ -17,6 +17,9 @@ type Lease struct {
 	ServiceUID string
 }
 
+// sameEpoch tells whether two readings show the Lease in one epoch.
+func (l Lease) sameEpoch(o Lease) bool { return l.UID == o.UID && l.Transitions == o.Transitions }
+
 // Policy is what the VIPAnnouncement says, as far as it concerns this node.
 type Policy struct {
 	// ServiceUID must be the Lease's, or the two do not belong together.

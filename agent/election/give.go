@@ -2,7 +2,11 @@
 
 package election
 
-import "slices"
+import (
+	"cmp"
+	"math"
+	"slices"
+)
 
 // stage is how far a handover has come.
 type stage uint8
@@ -17,10 +21,12 @@ const (
 
 // give is a handover.
 type give struct {
+	uid   string // of the Lease
 	why   Why
 	want  string // the only receiver asked for; empty: any candidate
 	to    string // the receiver at hand
 	stage stage
+	begun Time // when the handover began
 	since Time // when the stage began
 	asked Time // listening: the last question
 }
@@ -34,39 +40,46 @@ func (m *machine) mustGive() (why Why, to string, must bool) {
 		return Excluded, "", true
 	case m.policy.Unservable != "":
 		return CannotServe, "", true
-	case m.policy.MoveTo != "" && m.eligible(m.policy.MoveTo):
+	case m.policy.MoveTo != "" && m.voice.UID != "" && m.eligible(m.policy.MoveTo, math.MinInt64+1):
 		return Moved, m.policy.MoveTo, true
 	default:
 		return 0, "", false
 	}
 }
 
-// eligible tells whether a node may be given the Lease, as far as the policy goes.
-func (m *machine) eligible(node string) bool {
-	return node != m.Config.Node && slices.Contains(m.policy.Candidates, node) &&
-		!slices.ContainsFunc(m.failed, func(f failure) bool { return f.node == node })
+// eligible tells whether a node may be given the Lease, as far as the policy goes. One that
+// failed is passed over for a while; by a holder that has to leave, only while it hands over.
+func (s State) eligible(node string, since Time) bool {
+	return node != s.Config.Node && slices.Contains(s.policy.Candidates, node) &&
+		s.failedAt(node) < since
+}
+
+// failedAt is when a node last did not take what it was given; before all times: never.
+func (s State) failedAt(node string) Time {
+	for _, f := range s.failed {
+		if f.node == node {
+			return f.at
+		}
+	}
+	return math.MinInt64
 }
 
 func (m *machine) giveStart(why Why, to string) {
-	if m.phase == Giving {
-		return
-	}
 	m.phase = Giving
-	m.give = give{why: why, want: to, stage: looking, since: m.now}
-	if why == CannotServe {
-		m.hush(CannotServe, "")
-	}
+	m.give = give{uid: m.lease.UID, why: why, want: to, stage: looking, begun: m.now, since: m.now}
 	m.giveOn()
 }
 
 // giveOn carries a handover on.
 func (m *machine) giveOn() {
+	if m.policy.Unservable != "" {
+		m.hush(CannotServe, "")
+	}
 	if m.writing {
 		return
 	}
 	if !m.giveHolds() {
-		m.phase = Idle
-		m.settle()
+		m.giveEnd()
 		return
 	}
 	switch m.give.stage {
@@ -84,9 +97,18 @@ func (m *machine) giveOn() {
 	}
 }
 
+// giveEnd leaves the handover: the Lease alone says what follows.
+func (m *machine) giveEnd() {
+	m.phase = Idle
+	m.settle()
+}
+
 // giveHolds tells whether the Lease still is where the handover has put it; if not, another
 // hand has written it, and the handover is over.
 func (m *machine) giveHolds() bool {
+	if m.lease.UID != m.give.uid {
+		return false
+	}
 	if m.give.stage == listening {
 		return m.lease.Holder == m.give.to
 	}
@@ -94,42 +116,46 @@ func (m *machine) giveHolds() bool {
 }
 
 // giveLook chooses the receiver: the first candidate whose heartbeat is there and that is
-// not leaving itself; one whose heartbeat could not be read in time comes last.
+// not leaving itself; then one that failed lately, then one whose heartbeat could not be
+// read in time.
 func (m *machine) giveLook() {
-	var known, unread string
+	why, to, must := m.mustGive()
+	if !must {
+		m.giveEnd()
+		return
+	}
+	m.give.why, m.give.want = why, to
+	var known, unread, failed string
 	missing := false
 	for _, n := range m.policy.Candidates {
-		if !m.eligible(n) || (m.give.want != "" && n != m.give.want) {
+		if !m.eligible(n, m.give.begun) || (m.give.want != "" && n != m.give.want) {
 			continue
 		}
-		i := slices.IndexFunc(m.peers, func(p peer) bool { return p.node == n && p.last >= m.give.since })
+		p, ok := m.peer(n)
 		switch {
-		case i < 0:
+		case !ok || p.last < m.give.since:
 			missing = true
-			if unread == "" {
-				unread = n
-			}
-		case m.peers[i].leaving || m.peers[i].seen == "":
-		case known == "":
-			known = n
+			unread = cmp.Or(unread, n)
+		case p.leaving || p.seen == "":
+		case m.failedAt(n) >= 0:
+			failed = cmp.Or(failed, n)
+		default:
+			known = cmp.Or(known, n)
 		}
 	}
 	if late := m.give.since + m.Config.LookFor; missing && m.now < late {
 		m.wakeAt(late)
 		return
 	}
-	if known == "" {
-		known = unread
-	}
-	switch {
-	case known != "":
-		m.give.to, m.give.stage, m.give.since = known, passing, m.now
-		m.swap(Giving, known)
+	switch next := cmp.Or(known, failed, unread); {
+	case next != "":
+		m.give.to, m.give.stage, m.give.since = next, passing, m.now
+		m.swap(Giving, next)
 	case m.give.why == Moved:
 		m.fail(m.give.want)
-		m.phase = Speaking
-		m.settle()
+		m.giveEnd()
 	default:
+		m.hush(m.give.why, "") // first: whoever finds the Lease vacant may speak at once
 		m.give.to, m.give.stage, m.give.since = "", releasing, m.now
 		m.swap(Giving, "")
 	}
@@ -139,9 +165,11 @@ func (m *machine) giveLook() {
 // the bound.
 func (m *machine) giveListen() {
 	if m.voice.UID == "" { // nothing is spoken here that would have to go on
-		m.phase = Idle
-		m.settle()
+		m.giveEnd()
 		return
+	}
+	if m.now > m.give.asked+m.Config.GiveBound/2 {
+		m.give.since = m.now // held up: whether the receiver is silent is not known
 	}
 	bound := m.give.since + m.Config.GiveBound
 	if m.now >= bound {
@@ -159,7 +187,13 @@ func (m *machine) giveListen() {
 
 // fail passes a node over for a while.
 func (m *machine) fail(node string) {
-	m.failed = append(slices.Clone(m.failed), failure{node: node, until: m.now + m.Config.FailedFor})
+	m.forgive(node)
+	m.failed = append(m.failed, failure{node: node, at: m.now})
+}
+
+// forgive takes back that a node failed.
+func (m *machine) forgive(node string) {
+	m.failed = slices.DeleteFunc(slices.Clone(m.failed), func(f failure) bool { return f.node == node })
 }
 
 // giveSwapped takes the result of the handover's write.
@@ -177,7 +211,6 @@ func (m *machine) giveSwapped(ok bool) {
 		}
 		m.give.stage = looking
 	case releasing:
-		m.hush(m.give.why, "")
 		m.phase = Idle
 	case looking, listening:
 	}
@@ -189,7 +222,5 @@ func (m *machine) giveHeard(v Voice) {
 		return
 	}
 	m.hush(m.give.why, m.give.to)
-	if m.give.stage == listening {
-		m.phase = Idle
-	}
+	m.forgive(m.give.to) // late, but there: if the taking back succeeds, it is given again
 }

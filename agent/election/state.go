@@ -47,19 +47,22 @@ type State struct {
 
 	voice Lease // the epoch in which this node speaks; zero UID: it does not
 
-	cause   Why   // Asking, Swapping: why the Lease is wanted
+	cause   Why   // Asking, Swapping, Confirming: why the voice is wanted
 	origin  Time  // when the suspicion, or the gift, was first seen
 	asked   int   // questions sent in this round
 	askedAt Time  // when the last one was sent
 	before  Lease // the Lease when another node held it last
+	heldAt  Time  // when the Lease was first known to name this node in this epoch
 	holdOff Time  // no new attempt before
 
-	attempt int  // numbers Swaps; only the last one's result counts
-	writing bool // that result is not back yet
-	swapAt  Time // when it was sent
-	doubted bool // a voice was heard meanwhile
+	attempt int   // numbers Swaps; only the last one's result counts
+	writing bool  // that result is not back yet
+	wrote   Lease // what that Swap is to make of the Lease
+	swapAt  Time  // when it was sent
+	doubted bool  // a voice was heard meanwhile
+	bid     bid   // the last write in this node's own name; zero once it spoke
 
-	reading bool // Confirming: the quorum read is not back yet
+	reading bool // a quorum read is not back yet, in whatever phase it was asked for
 	again   bool // Confirming: begin anew
 	readyAt Time // Confirming: not before
 
@@ -74,12 +77,22 @@ type peer struct {
 	since   Time // when the answer came that first showed this value
 	last    Time // when the youngest read that still showed it was sent
 	leaving bool
-	read    bool
+}
+
+// bid is a write of this node's own name. It may be committed although the API said
+// otherwise, so what made it is remembered until this node spoke.
+type bid struct {
+	uid         string
+	transitions int32
+	cause       Why
+	origin      Time
+	from        string // the holder it was to replace
+	seen        string // that holder's heartbeat, which stood still
 }
 
 type failure struct {
-	node  string
-	until Time
+	node string
+	at   Time
 }
 
 // Phase tells what the machine is about.
@@ -109,29 +122,57 @@ type Follow struct {
 	Every time.Duration // zero: now, once
 }
 
-// Follows lists the heartbeats that the machine wants to be read.
+// Follows lists the heartbeats that the machine wants to be read. One without an interval
+// is to be read at once, and again if the read fails, until it is listed no more.
 func (s State) Follows() []Follow {
 	switch {
-	case s.phase == Giving && s.give.stage == looking:
+	case s.phase == Giving && s.give.stage == looking && !s.writing:
 		var fs []Follow
 		for _, n := range s.policy.Candidates {
-			if n != s.Config.Node {
+			if s.eligible(n, s.give.begun) && !s.readSince(n, s.give.since) {
 				fs = append(fs, Follow{Node: n})
 			}
 		}
 		return fs
+	case s.phase == Confirming && s.cause == OwnerSilent && s.bid.from != "" &&
+		!s.readSince(s.bid.from, s.heldAt):
+		return []Follow{{Node: s.bid.from}}
 	case s.phase == Standby || s.phase == Asking || s.phase == Swapping:
 		if s.lease.Holder == "" || s.lease.Holder == s.Config.Node {
 			return nil
 		}
-		every := s.Config.BeatEvery
-		if s.rank() > 1 {
-			every = s.Config.IdleReadEvery
-		}
-		return []Follow{{Node: s.lease.Holder, Every: every}}
+		return []Follow{{Node: s.lease.Holder, Every: s.followEvery()}}
 	default:
 		return nil
 	}
+}
+
+// followEvery is how often the holder's heartbeat is to be read: the first two standbys
+// keep pace with it, and hurry once it stood almost long enough to act on.
+func (s State) followEvery() time.Duration {
+	if s.rank() > 1 {
+		return s.Config.IdleReadEvery
+	}
+	if p, ok := s.peer(s.lease.Holder); ok && p.last-p.since >= s.Config.LeaseDuration-s.Config.BeatEvery {
+		return s.Config.BeatEvery / 8
+	}
+	return s.Config.BeatEvery
+}
+
+// peer is the heartbeat of a node as read from here.
+func (s State) peer(node string) (peer, bool) {
+	for _, p := range s.peers {
+		if p.node == node {
+			return p, true
+		}
+	}
+	return peer{}, false
+}
+
+// readSince tells whether a node's heartbeat was read by a request sent at t or later.
+func (s State) readSince(node string, t Time) bool {
+	p, ok := s.peer(node)
+	return ok && p.last >= t
 }
 
 // rank is this node's place among the candidates, the holder left out; -1: none.
@@ -167,11 +208,10 @@ func (s State) silentSince(now Time) (Time, bool) {
 	if !ok {
 		return 0, false
 	}
-	for _, p := range s.peers {
-		if p.node == s.lease.Holder && p.read {
-			from := max(p.since, live)
-			return from, p.last-from >= s.Config.LeaseDuration
-		}
+	p, ok := s.peer(s.lease.Holder)
+	if !ok {
+		return 0, false
 	}
-	return 0, false
+	from := max(p.since, live)
+	return from, p.last-from >= s.Config.LeaseDuration
 }

@@ -5,12 +5,17 @@ package election
 import "slices"
 
 // Step takes one event at a time not before the last one's and gives the new state and
-// what has to be done, in this order.
+// what has to be done, in this order. Every ReadLease and every Swap has to be answered by
+// exactly one event, if need be by one that says it failed.
 func Step(s State, now Time, ev Event) (State, []Action) {
 	m := machine{State: s, now: now}
-	m.take(ev)
 	m.wake = Never
+	m.lapse() // before the event: a heartbeat that comes back too late renews nothing
+	m.take(ev)
 	m.settle()
+	if m.voice.UID != "" && m.NeedsEcho() {
+		m.wakeAt(m.heart.Until(m.Config))
+	}
 	return m.State, m.actions
 }
 
@@ -35,9 +40,9 @@ func (m *machine) take(ev Event) {
 	case PolicyGone:
 		m.policy, m.hasPolicy = Policy{}, false
 	case LeaseSeen:
-		m.leaseSeen(e.Lease)
+		m.know(e.Lease)
 	case LeaseGone:
-		m.lease = Lease{}
+		m.know(Lease{})
 	case LeaseRead:
 		m.leaseRead(e)
 	case SwapDone:
@@ -54,50 +59,83 @@ func (m *machine) take(ev Event) {
 	}
 }
 
-// leaseSeen takes what the watch brought, unless a write or a read of this node has already
-// shown a later epoch of the same Lease.
-func (m *machine) leaseSeen(l Lease) {
+// know takes the Lease as the watch, a read or a write has it, unless a later epoch of the
+// same Lease is known already.
+func (m *machine) know(l Lease) {
 	if l.UID == m.lease.UID && l.Transitions < m.lease.Transitions {
 		return
+	}
+	if l.Holder == m.Config.Node && !l.sameEpoch(m.lease) {
+		m.heldAt = m.now
 	}
 	if m.lease.Holder != m.Config.Node && l.Holder != m.lease.Holder {
 		m.before = m.lease
 	}
 	m.lease = l
+	m.resolve()
+}
+
+// resolve ends the wait for a write's result once the Lease is known in another epoch than
+// the write started from: it succeeded, or never will.
+func (m *machine) resolve() {
+	if !m.writing || m.lease.UID == m.wrote.UID && m.lease.Transitions < m.wrote.Transitions {
+		return
+	}
+	ok := m.lease.sameEpoch(m.wrote) && m.lease.Holder == m.wrote.Holder
+	if ok && m.phase == Swapping {
+		return // settleHolder waits for the result, which makes the voice come sooner
+	}
+	m.written(ok)
 }
 
 func (m *machine) leaseRead(e LeaseRead) {
-	if m.phase != Confirming || !m.reading {
+	if !m.reading {
 		return
 	}
 	m.reading = false
-	if !e.OK {
+	if m.phase != Confirming || m.again {
+		return
+	}
+	if !e.OK || e.Lease.UID != m.lease.UID {
+		// Which of two Leases under one name is the younger only the watch can tell.
 		m.again, m.readyAt = true, m.now+m.Config.AskAgain
 		return
 	}
-	m.lease = e.Lease
+	m.know(e.Lease)
 }
 
 func (m *machine) peerBeat(e PeerBeat) {
-	m.peers = slices.Clone(m.peers)
-	i := slices.IndexFunc(m.peers, func(p peer) bool { return p.node == e.Node })
-	if i < 0 {
-		i = len(m.peers)
-		m.peers = append(m.peers, peer{node: e.Node})
+	if !m.heeds(e.Node) {
+		return
 	}
-	p := &m.peers[i]
-	if !p.read || p.seen != e.Seen {
-		*p = peer{node: e.Node, seen: e.Seen, since: e.Came, last: e.Came, read: true}
+	p, ok := m.peer(e.Node)
+	if !ok || p.seen != e.Seen {
+		p = peer{node: e.Node, seen: e.Seen, since: e.Came, last: e.Asked}
 	}
-	p.last = max(p.last, e.Asked)
-	p.leaving = e.Leaving
+	p.last, p.leaving = max(p.last, e.Asked), e.Leaving
+	peers := make([]peer, 0, len(m.peers)+1)
+	for _, q := range m.peers {
+		if q.node != e.Node && m.heeds(q.node) {
+			peers = append(peers, q)
+		}
+	}
+	m.peers = append(peers, p)
+}
+
+// heeds tells whether a node's heartbeat matters here: the loop gives what it reads to all
+// its machines.
+func (m *machine) heeds(node string) bool {
+	return node != m.Config.Node && (node == m.lease.Holder || node == m.bid.from || m.phase == Giving)
 }
 
 // settle brings the phase in line with what is known. It is idempotent: a second call
 // with nothing new changes nothing.
 func (m *machine) settle() {
+	m.lapse()
 	if len(m.failed) > 0 {
-		m.failed = slices.DeleteFunc(slices.Clone(m.failed), func(f failure) bool { return f.until <= m.now })
+		m.failed = slices.DeleteFunc(slices.Clone(m.failed), func(f failure) bool {
+			return m.now > f.at && m.now-f.at >= m.Config.FailedFor
+		})
 	}
 	switch {
 	case !m.concerned():
@@ -115,27 +153,36 @@ func (m *machine) settle() {
 // settleHolder: the Lease names this node.
 func (m *machine) settleHolder() {
 	if m.phase == Swapping && m.writing {
-		return // the result of the own write is on its way
+		if late := m.swapAt + m.Config.SwapFresh; m.now < late {
+			m.wakeAt(late) // the result of the own write is on its way
+			return
+		}
+		m.writing = false
+	}
+	if m.voice.UID != "" && m.voice.UID != m.lease.UID {
+		m.hush(Gone, "") // another Lease under the old name
 	}
 	if why, to, must := m.mustGive(); must {
+		if back := m.heldAt + 2*m.Config.GiveBound; m.voice.UID == "" && m.given() && m.now < back {
+			m.phase = Idle // the giver speaks on, and takes the Lease back
+			m.wakeAt(back)
+			return
+		}
 		m.giveStart(why, to)
 		return
 	}
-	if m.phase == Speaking {
-		switch {
-		case m.voice.UID != m.lease.UID:
-			m.hush(Gone, "") // another Lease under the old name
-		case m.expired():
-			m.hush(Interrupted, "")
-		default:
-			m.voice = m.lease
-			if m.NeedsEcho() {
-				m.wakeAt(m.heart.Until(m.Config))
-			}
-			return
-		}
+	if m.voice.UID == "" {
+		m.confirm()
+		return
 	}
-	m.confirm()
+	m.phase, m.voice = Speaking, m.lease
+}
+
+// lapse ends the voice where the own heartbeats give no right to speak any more.
+func (m *machine) lapse() {
+	if m.voice.UID != "" && m.expired() {
+		m.hush(Interrupted, "")
+	}
 }
 
 // expired tells whether the own heartbeats give no right to speak.
@@ -146,11 +193,11 @@ func (m *machine) settleOther() {
 	if m.voice.UID != "" {
 		m.hush(Lost, m.lease.Holder)
 	}
-	if !m.mayTake() {
-		m.phase = Idle
+	if m.phase == Swapping && m.writing {
 		return
 	}
-	if m.phase == Swapping && m.writing {
+	if !m.mayTake() {
+		m.phase = Idle
 		return
 	}
 	cause, from, wanted := m.wanted()
@@ -169,143 +216,9 @@ func (m *machine) settleOther() {
 	m.ask()
 }
 
-// wanted tells whether there is a reason to take the Lease, and since when.
-func (m *machine) wanted() (cause Why, since Time, ok bool) {
-	_, fresh := m.heart.LiveSince(m.now, m.Config.BeatEvery)
-	if !fresh {
-		return 0, 0, false
-	}
-	if m.lease.Holder == "" {
-		return Vacant, m.now, true
-	}
-	if m.policy.DisplaceUID != "" && m.policy.DisplaceUID == m.lease.UID &&
-		m.policy.DisplaceTransitions == m.lease.Transitions {
-		return Displaced, m.now, true
-	}
-	if since, silent := m.silentSince(m.now); silent {
-		return OwnerSilent, since, true
-	}
-	return 0, 0, false
-}
-
-// ask repeats the question, and writes when it stayed unanswered.
-func (m *machine) ask() {
-	if !m.askRound() {
-		return
-	}
-	due := m.askedAt + m.Config.AskEvery + Time(m.rank())*m.Config.RankStep
-	if m.now < due {
-		m.wakeAt(due)
-		return
-	}
-	m.before = m.lease
-	m.swap(Swapping, m.Config.Node)
-}
-
-// askRound sends the questions of one round; true once the last is out.
-func (m *machine) askRound() bool {
-	if m.asked < m.Config.AskTimes {
-		if m.asked > 0 && m.now < m.askedAt+m.Config.AskEvery {
-			m.wakeAt(m.askedAt + m.Config.AskEvery)
-			return false
-		}
-		m.do(Ask{Node: m.lease.Holder})
-		m.asked++
-		m.askedAt = m.now
-	}
-	if m.asked < m.Config.AskTimes {
-		m.wakeAt(m.askedAt + m.Config.AskEvery)
-		return false
-	}
-	return true
-}
-
-func (m *machine) swap(p Phase, holder string) {
-	m.phase = p
-	m.attempt++
-	m.writing, m.swapAt, m.doubted = true, m.now, false
-	m.do(Swap{Attempt: m.attempt, Lease: m.lease, Holder: holder, Transitions: m.lease.Transitions + 1})
-}
-
-func (m *machine) swapDone(e SwapDone) {
-	if e.Attempt != m.attempt || !m.writing {
-		return
-	}
-	m.writing = false
-	young := e.OK && e.Lease.UID == m.lease.UID && e.Lease.Transitions >= m.lease.Transitions
-	if young {
-		m.lease = e.Lease
-	}
-	switch m.phase {
-	case Giving:
-		m.giveSwapped(young)
-	case Swapping:
-		m.took(young)
-	default:
-	}
-}
-
-// took follows a write of this node in its own name. Success is a licence to speak only
-// while the question that came before it is fresh; settleHolder asks again otherwise.
-func (m *machine) took(ok bool) {
-	if !ok {
-		m.phase, m.holdOff = Standby, m.now+m.Config.AskAgain
-		return
-	}
-	_, _, must := m.mustGive()
-	if must || m.doubted || m.now-m.swapAt > m.Config.SwapFresh || !m.concerned() || m.expired() {
-		return
-	}
-	m.speak(m.cause, m.before.Holder)
-}
-
-// confirm is rule (b), and the way into a gift: the Lease names this node, but it does not
-// speak yet. A quorum read, then a question on the wire; voices of older epochs of the
-// same Lease (the giver's) do not count.
-func (m *machine) confirm() {
-	if m.phase != Confirming {
-		if m.phase != Swapping {
-			m.cause, m.origin = Resumed, m.now
-			if m.given() {
-				m.cause = Given
-			}
-		}
-		m.phase, m.again = Confirming, true
-	}
-	if m.again {
-		if m.now < m.readyAt {
-			m.wakeAt(m.readyAt)
-			return
-		}
-		if m.expired() {
-			return // until a heartbeat comes back
-		}
-		m.again, m.reading, m.asked = false, true, 0
-		m.do(ReadLease{})
-		return
-	}
-	if m.reading || !m.askRound() {
-		return
-	}
-	if due := m.askedAt + m.Config.AskEvery; m.now < due {
-		m.wakeAt(due)
-		return
-	}
-	if m.expired() {
-		m.again = true
-		return
-	}
-	m.speak(m.cause, m.before.Holder)
-}
-
-// given tells whether the Lease came to this node by another's hand.
-func (m *machine) given() bool {
-	return m.before.UID == m.lease.UID && m.before.Holder != "" && m.before.Holder != m.Config.Node
-}
-
 func (m *machine) speak(why Why, from string) {
 	m.phase, m.voice = Speaking, m.lease
-	m.before = Lease{}
+	m.before, m.bid = Lease{}, bid{}
 	m.do(Speak{Why: why, From: from, Took: m.now - m.origin})
 }
 
@@ -328,13 +241,15 @@ func (m *machine) heard(v Voice) {
 	case Swapping:
 		m.doubted = m.doubted || m.cause != Displaced
 	case Confirming:
-		if !sameLease || v.Transitions >= m.lease.Transitions {
+		// Voices of older epochs are those of who gave the Lease or lost it. Only after
+		// a restart it is not known which.
+		if !sameLease || v.Transitions >= m.lease.Transitions || m.cause == Resumed {
 			m.again, m.readyAt = true, m.now+m.Config.AskAgain
 		}
 	case Speaking:
 		if sameLease && v.Transitions > m.voice.Transitions {
 			m.hush(Outranked, "")
-			m.phase, m.again, m.readyAt = Confirming, true, m.now
+			m.readyAt = m.now
 		}
 	case Giving:
 		m.giveHeard(v)
