@@ -93,7 +93,7 @@ func refuse(d device, byIndex map[int]device, addressed bool) string {
 	switch {
 	case d.loopback, !d.ethernet:
 		return reasonNotEther
-	case d.master != 0 && !(hasMaster && master.kind == "vrf"):
+	case d.master != 0 && (!hasMaster || master.kind != "vrf"):
 		// Frames of a port belong to its master: bridge, bond, team, OVS. A VRF only
 		// chooses the routing table.
 		if !hasMaster {

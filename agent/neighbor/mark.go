@@ -25,8 +25,9 @@ func (k Kind) String() string {
 		return "answer"
 	case MarkClaim:
 		return "claim"
+	default:
+		return "none"
 	}
-	return "none"
 }
 
 // Standing is the right by which an agent speaks for an address.
@@ -45,8 +46,9 @@ func (s Standing) String() string {
 		return "wire"
 	case StandingLease:
 		return "lease"
+	default:
+		return "none"
 	}
-	return "none"
 }
 
 // Mark tells the frames of agents from those of kernels, proxies, foreign hosts and other

@@ -5,6 +5,7 @@ package neighbor_test
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/mdlayher/ndp"
@@ -126,7 +127,7 @@ func TestNDPOptionOfLengthZeroDropsThePacket(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			f.message, f.raw = nil, append(b, o...)
+			f.message, f.raw = nil, slices.Concat(b, o)
 			wantDrop(t, decide(f.frame(t)), neighbor.DropOption)
 		})
 	}

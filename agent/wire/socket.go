@@ -106,16 +106,19 @@ func newReader() *reader {
 func (r *reader) read(fd uintptr) bool {
 	r.msg.Control = &r.oob[0]
 	r.msg.SetControllen(len(r.oob))
-	n, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&r.msg)), unix.MSG_DONTWAIT)
-	r.n, r.err = int(n), nil
-	switch errno {
-	case 0:
-		return true
-	case unix.EAGAIN, unix.EINTR:
-		return false
+	for {
+		n, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&r.msg)), unix.MSG_DONTWAIT)
+		switch {
+		case errno == 0:
+			r.n, r.err = int(n), nil
+			return true
+		case errno == unix.EAGAIN:
+			return false
+		case errno != unix.EINTR:
+			r.n, r.err = 0, errno
+			return true
+		}
 	}
-	r.n, r.err = 0, errno
-	return true
 }
 
 func (r *reader) frame() []byte { return r.buf[:r.n] }
