@@ -93,8 +93,11 @@ func parseEnds(first, last string) (entry, *fault) {
 	}
 	b, f := parseAddr(last)
 	if f != nil {
+		// "192.168.1.240-250": the user may mean the last part only.
 		if whole := first[:strings.LastIndexAny(first, ".:")+1] + last; wellFormed(whole) {
-			return entry{}, &fault{fmt.Sprintf("%q is no whole address", last), "write " + first + "-" + whole}
+			if _, worse := parseEnds(first, whole); worse == nil {
+				return entry{}, &fault{fmt.Sprintf("%q is no whole address", last), "write " + first + "-" + whole}
+			}
 		}
 		return entry{}, f
 	}

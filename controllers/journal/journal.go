@@ -30,6 +30,7 @@ const (
 	backlog  = 4096 // Events that wait to be written
 	maxNote  = 1024 // bytes, the API server's limit
 	attempts = 3
+	farewell = 2 * time.Second // for what still waits at the end
 )
 
 // Entry is an Event to be written.
@@ -117,14 +118,30 @@ func shorten(note string) string {
 	return note[:end] + "…"
 }
 
-// Start writes the queued Events until the context ends.
+// Start writes the queued Events until the context ends, and then those that still wait,
+// for a little while.
 func (j *Journal) Start(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			j.flush(context.WithoutCancel(ctx))
 			return nil
 		case event := <-j.queue:
 			j.write(ctx, event)
+		}
+	}
+}
+
+// flush writes what waits.
+func (j *Journal) flush(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, farewell)
+	defer cancel()
+	for ctx.Err() == nil {
+		select {
+		case event := <-j.queue:
+			j.write(ctx, event)
+		default:
+			return
 		}
 	}
 }

@@ -10,11 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/arpeggio-lb/arpeggio/controllers"
 )
@@ -42,6 +44,7 @@ func run(m *testing.M) int {
 		}
 		return 0
 	}
+	log.SetLogger(logr.Discard()) // the managers have loggers of their own
 	if err := startServer(); err != nil {
 		fmt.Fprintln(os.Stderr, "starting the API server:", err)
 		return 1

@@ -18,6 +18,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -337,11 +338,18 @@ func (w *world) eventsIn(namespace, name, reason string) []string {
 	return notes
 }
 
-// event waits for an Event with these parts in its note.
+// event waits for an Event about an object of the test's namespace with these parts in
+// its note.
 func (w *world) event(name, reason string, parts ...string) {
 	w.t.Helper()
+	w.eventuallyEvent(w.namespace, name, reason, parts...)
+}
+
+// eventuallyEvent waits for an Event in a namespace.
+func (w *world) eventuallyEvent(namespace, name, reason string, parts ...string) {
+	w.t.Helper()
 	w.eventually(func(context.Context) error {
-		notes := w.events(name, reason)
+		notes := w.eventsIn(namespace, name, reason)
 		for _, n := range notes {
 			ok := true
 			for _, p := range parts {
@@ -352,5 +360,63 @@ func (w *world) event(name, reason string, parts ...string) {
 			}
 		}
 		return fmt.Errorf("no Event %s about %s with %q: %q", reason, name, parts, notes)
+	})
+}
+
+// update writes an object, whatever its resourceVersion: nobody but the manager, which
+// writes only status, touches it meanwhile.
+func (w *world) update(o client.Object) {
+	w.t.Helper()
+	o.SetResourceVersion("")
+	switch o.(type) {
+	case *v1alpha1.VIPPool, *v1alpha1.VIPAnnouncement, *coordinationv1.Lease:
+		now := o.DeepCopyObject().(client.Object)
+		if err := w.client.Get(w.t.Context(), client.ObjectKeyFromObject(o), now); err != nil {
+			w.t.Fatal(err)
+		}
+		o.SetResourceVersion(now.GetResourceVersion())
+	}
+	if err := w.client.Update(w.t.Context(), o); err != nil {
+		w.t.Fatalf("updating %T: %v", o, err)
+	}
+}
+
+// reread gives a pool as it is now.
+func (w *world) reread(p *v1alpha1.VIPPool) *v1alpha1.VIPPool {
+	w.t.Helper()
+	var now v1alpha1.VIPPool
+	if err := w.client.Get(w.t.Context(), client.ObjectKeyFromObject(p), &now); err != nil {
+		w.t.Fatal(err)
+	}
+	return &now
+}
+
+// delete deletes an object.
+func (w *world) delete(o client.Object) {
+	w.t.Helper()
+	if err := w.client.Delete(w.t.Context(), o); err != nil {
+		w.t.Fatalf("deleting %T: %v", o, err)
+	}
+}
+
+// speaks writes the status of an announcement as the speaking agent would; no node: as an
+// agent that gives up would.
+func (w *world) speaks(name, node string, ips ...string) {
+	w.t.Helper()
+	w.eventually(func(ctx context.Context) error {
+		var a v1alpha1.VIPAnnouncement
+		if err := w.client.Get(ctx, types.NamespacedName{Namespace: w.namespace, Name: name}, &a); err != nil {
+			return err
+		}
+		a.Status.Node, a.Status.Addresses = node, nil
+		for _, ip := range ips {
+			a.Status.Addresses = append(a.Status.Addresses, v1alpha1.SpokenAddress{Address: ip, Interface: "eth0", MAC: "02:00:00:00:00:01"})
+		}
+		c := metav1.Condition{Type: v1alpha1.Announced, Status: yes, Reason: v1alpha1.ReasonSpeaking, Message: node + " speaks"}
+		if node == "" {
+			c.Status, c.Reason, c.Message = no, v1alpha1.ReasonWithdrawn, "given up"
+		}
+		meta.SetStatusCondition(&a.Status.Conditions, c)
+		return w.client.Status().Update(ctx, &a)
 	})
 }
