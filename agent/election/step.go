@@ -241,9 +241,9 @@ func (m *machine) heard(v Voice) {
 	case Swapping:
 		m.doubted = m.doubted || m.cause != Displaced
 	case Confirming:
-		// Voices of older epochs are those of who gave the Lease or lost it. Only after
-		// a restart it is not known which.
-		if !sameLease || v.Transitions >= m.lease.Transitions || m.cause == Resumed {
+		// Voices of older epochs are those of who gave the Lease, or has yet to see that
+		// it lost it.
+		if !sameLease || v.Transitions >= m.lease.Transitions {
 			m.again, m.readyAt = true, m.now+m.Config.AskAgain
 		}
 	case Speaking:

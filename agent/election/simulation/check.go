@@ -138,9 +138,9 @@ func (s *store) byHand(speaker string, older, newer election.Lease) (given, back
 	if older.UID != newer.UID || older.Transitions >= newer.Transitions {
 		return false, false
 	}
-	by := s.hands[epoch{older.UID, older.Transitions}]
+	last := s.hands[epoch{older.UID, older.Transitions}]
 	next := s.hands[epoch{older.UID, older.Transitions + 1}]
-	return next == speaker, by != speaker && next == by
+	return next.by == speaker && next.holder != "", last.by != speaker && next.by == last.by
 }
 
 // silence measures the time without a voice.

@@ -14,7 +14,8 @@
 //     2 IdleReadEvery later, because the first two standbys may be the dead ones. Planned
 //     moves alone cause no silence at all.
 //  3. Calm. From then on nothing changes and nothing is written, and who speaks is whom
-//     the Lease names. Nobody ever takes the Lease of a node that answers.
+//     the Lease names. Nobody ever takes the Lease of a node
+//     that answers, and nobody hands it to and fro.
 //
 // A Lease that is deleted and made anew is held by its last holder again, as the manager
 // makes it. A node that knows itself as the only candidate needs no heartbeat; while it is

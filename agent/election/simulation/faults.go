@@ -17,6 +17,7 @@ const (
 	Faulty  Kind = iota // everything that may happen
 	Planned             // shutdowns, exclusions and moves on a network without faults
 	Calm                // losses and lags, but nothing that is a reason to move
+	Edge                // faults that end just when the others act on them
 )
 
 const (
@@ -65,6 +66,9 @@ func (w *world) schedule() time.Duration {
 		if w.Kind == Planned { // one after the other
 			t, lasts = last+8*time.Second, lasts/2
 		}
+		if w.Kind == Edge { // each takes up to 20 s
+			t, lasts = last+3*time.Second, 25*time.Second
+		}
 		w.at(t, w.fault(lasts))
 		last = max(last, t+lasts)
 	}
@@ -104,6 +108,8 @@ func (w *world) fault(lasts time.Duration) func() {
 	case Calm:
 		return func() {}
 	case Planned:
+	case Edge:
+		return w.edge(n, lasts)
 	case Faulty:
 		plans = append(plans, w.crash, w.crash, w.pause, w.pause, w.isolate, w.isolate, w.outage,
 			w.slowness, w.stall, w.part, w.remake, w.reorder, w.alone)

@@ -28,6 +28,7 @@ type node struct {
 	tick        election.Time // when the loop last ran, while it just woke; 0: it runs
 	pending     []func()
 	isolated    int           // > 0: the API is out of reach
+	hung        int           // > 0: its requests may take very long
 	rough       time.Duration // when it was last paused, or its wire cut
 	openFrom    time.Duration // since when the gate is open; -1: it is not
 
@@ -208,6 +209,9 @@ func (n *node) call(timeout time.Duration, serve func(), done func(ok bool)) {
 		return
 	}
 	way := func() time.Duration {
+		if n.hung > 0 && w.chance(0.3) {
+			return w.between(0, 6*time.Second)
+		}
 		if w.slow > 0 {
 			return w.between(0, 1500*time.Millisecond)
 		}

@@ -66,10 +66,10 @@ func TestSchedules(t *testing.T) {
 	for _, k := range []struct {
 		name string
 		kind Kind
-	}{{"faulty", Faulty}, {"planned", Planned}, {"calm", Calm}} {
+	}{{"faulty", Faulty}, {"edge", Edge}, {"planned", Planned}, {"calm", Calm}} {
 		t.Run(k.name, func(t *testing.T) {
 			n := count(t)
-			if k.kind != Faulty {
+			if k.kind == Calm || k.kind == Planned {
 				n /= 5
 			}
 			begin, failures := time.Now(), 0

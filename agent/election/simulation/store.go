@@ -9,7 +9,10 @@ import (
 	"github.com/arpeggio-lb/arpeggio/agent/election"
 )
 
-const serviceUID = "service"
+const (
+	serviceUID = "service"
+	maxWrites  = 8 // in a second
+)
 
 // store is the API server: one Lease, a heartbeat per node, and the history that watches
 // carry.
@@ -20,7 +23,8 @@ type store struct {
 	beats   map[string]beat
 	past    []beat // all heartbeats, for stale reads
 	log     []change
-	hands   map[epoch]string // who wrote an epoch
+	hands   map[epoch]hand // who wrote an epoch, and for whom
+	recent  []time.Duration
 	made    int
 	writes  int
 }
@@ -34,6 +38,8 @@ type beat struct {
 	version     int
 	at          time.Duration
 }
+
+type hand struct{ by, holder string }
 
 type epoch struct {
 	uid         string
@@ -55,7 +61,7 @@ func (s *store) make(holder string) {
 		Holder: holder, ServiceUID: serviceUID,
 	}
 	if s.hands == nil {
-		s.hands = map[epoch]string{}
+		s.hands = map[epoch]hand{}
 	}
 	s.world.logf("manager: Lease %s for %q", s.lease.UID, holder)
 	s.tell(change{lease: s.lease})
@@ -75,17 +81,26 @@ func (s *store) swap(by string, a election.Swap) (election.Lease, bool) {
 		s.world.logf("store: %s's write for %q conflicts", by, a.Holder)
 		return election.Lease{}, false
 	}
-	if a.Holder == by {
+	if a.Holder == by && s.hands[epoch{s.lease.UID, s.lease.Transitions}].by != by { // not its own gift taken back
 		s.world.check.taking(s.world, by, s.lease.Holder)
 	}
 	s.version++
 	s.writes++
 	s.lease.ResourceVersion = fmt.Sprint(s.version)
 	s.lease.Holder, s.lease.Transitions = a.Holder, a.Transitions
-	s.hands[epoch{s.lease.UID, a.Transitions}] = by
+	s.hands[epoch{s.lease.UID, a.Transitions}] = hand{by, a.Holder}
+	s.busy()
 	s.world.logf("store: %s writes %q into %s/%d", by, a.Holder, s.lease.UID, a.Transitions)
 	s.tell(change{lease: s.lease})
 	return s.lease, true
+}
+
+// busy checks that nodes do not hand the Lease to and fro.
+func (s *store) busy() {
+	s.recent = append(s.recent, s.world.now)
+	if n := len(s.recent) - maxWrites; n >= 0 && s.world.now-s.recent[n] < time.Second {
+		s.world.check.failf("%d writes in a second", maxWrites)
+	}
 }
 
 func (s *store) beat(b beat) {
