@@ -100,11 +100,16 @@ func (c *checker) voices(w *world, open []*node) {
 func (c *checker) overlap(w *world, pair [2]int, a, b *node) {
 	older, _ := a.state.Voice()
 	newer, _ := b.state.Voice()
-	giver := a
+	from, to := a, b
 	if older.UID == newer.UID && older.Transitions > newer.Transitions {
-		older, newer, giver = newer, older, b
+		older, newer, from, to = newer, older, b, a
 	}
-	given, back := w.store.byHand(giver.name, older, newer)
+	given := w.store.gave(from.name, older)
+	back := older.UID == newer.UID && w.store.tookBack(older)
+	switch {
+	case older.UID != newer.UID: // made anew for the receiver
+		given = given || w.store.gave(to.name, newer)
+	}
 	if !given && !back {
 		c.failf("two voices without a handover: %s in %s/%d, %s in %s/%d", a, older.UID, older.Transitions, b, newer.UID, newer.Transitions)
 		return
@@ -132,15 +137,16 @@ func (c *checker) overlap(w *world, pair [2]int, a, b *node) {
 	}
 }
 
-// byHand tells whether the older epoch's speaker has given the Lease away itself, or
-// whether its gift was taken back.
-func (s *store) byHand(speaker string, older, newer election.Lease) (given, back bool) {
-	if older.UID != newer.UID || older.Transitions >= newer.Transitions {
-		return false, false
-	}
-	last := s.hands[epoch{older.UID, older.Transitions}]
-	next := s.hands[epoch{older.UID, older.Transitions + 1}]
-	return next.by == speaker && next.holder != "", last.by != speaker && next.by == last.by
+// gave tells whether a speaker in an epoch has ended that by its own hand, for another.
+func (s *store) gave(speaker string, in election.Lease) bool {
+	next := s.hands[epoch{in.UID, in.Transitions + 1}]
+	return next.by == speaker && next.holder != ""
+}
+
+// tookBack tells whether an epoch was a gift of a node that it has taken back.
+func (s *store) tookBack(in election.Lease) bool {
+	gift, next := s.hands[epoch{in.UID, in.Transitions}], s.hands[epoch{in.UID, in.Transitions + 1}]
+	return gift.by != gift.holder && next.by == gift.by && next.holder == next.by
 }
 
 // silence measures the time without a voice.
