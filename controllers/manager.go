@@ -44,6 +44,7 @@ import (
 const electionLease = "manager"
 
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,namespace=arpeggio-system,verbs=create
+// +kubebuilder:rbac:groups="",resources=events,namespace=arpeggio-system,verbs=create;patch
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,namespace=arpeggio-system,resourceNames=manager,verbs=get;update
 
 // Run runs the manager until the context ends, or until it loses its leadership.

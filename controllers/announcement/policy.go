@@ -17,21 +17,49 @@ import (
 
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
 	"github.com/arpeggio-lb/arpeggio/controllers/inventory"
+	"github.com/arpeggio-lb/arpeggio/controllers/ipam"
 	"github.com/arpeggio-lb/arpeggio/controllers/roster"
 )
 
 // indexService finds the EndpointSlices of a Service.
 const indexService = "service"
 
-// addresses gives what the Service shows and has the claim of, in the order it shows them.
-func (r *Reconciler) addresses(s *corev1.Service) []v1alpha1.AnnouncedAddress {
+// addresses gives the addresses of a Service in the order of its families: of each family
+// the one that it shows and has the claim of. What was announced stays while the claim or
+// the status is missing and nobody else has the address: allocation puts back what somebody
+// deleted, and meanwhile the speaker goes on.
+func (r *Reconciler) addresses(s *corev1.Service, before []v1alpha1.AnnouncedAddress) []v1alpha1.AnnouncedAddress {
 	claims := r.inventory.ClaimsOf(client.ObjectKeyFromObject(s))
-	var out []v1alpha1.AnnouncedAddress
-	for _, a := range inventory.Shown(s) {
+	claimed := func(text string) (pool string, ok bool) {
 		for _, c := range claims {
-			if c.Address == a && c.UID == string(s.UID) {
-				out = append(out, v1alpha1.AnnouncedAddress{Address: a.String(), Pool: c.Pool})
+			if c.Address.String() == text && c.UID == string(s.UID) {
+				return c.Pool, true
 			}
+		}
+		return "", false
+	}
+	shown := inventory.Shown(s)
+	var out []v1alpha1.AnnouncedAddress
+	for _, f := range inventory.Families(s) {
+		var of []v1alpha1.AnnouncedAddress // what may be announced, the best first
+		for _, a := range shown {
+			if pool, ok := claimed(a.String()); ok && ipam.FamilyOf(a) == f {
+				of = append(of, v1alpha1.AnnouncedAddress{Address: a.String(), Pool: pool})
+			}
+		}
+		for _, x := range before {
+			a, err := netip.ParseAddr(x.Address)
+			if err != nil || ipam.FamilyOf(a) != f {
+				continue
+			}
+			_, ours := claimed(x.Address)
+			lost := slices.Contains(shown, a) && r.inventory.Claimable(x.Address)
+			if ours && !slices.ContainsFunc(shown, func(a netip.Addr) bool { return ipam.FamilyOf(a) == f }) || lost {
+				of = append(of, x)
+			}
+		}
+		if len(of) > 0 {
+			out = append(out, of[0])
 		}
 	}
 	return out

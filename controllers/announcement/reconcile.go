@@ -31,6 +31,7 @@ import (
 type Inventory interface {
 	ClaimsOf(types.NamespacedName) []ipam.Claim
 	Refusal(types.NamespacedName) (message string, refused bool)
+	Claimable(address string) bool
 }
 
 // Recorder writes Events.
@@ -162,7 +163,7 @@ func (r *Reconciler) decide(ctx context.Context, s *corev1.Service, l *coordinat
 	if a != nil {
 		wanted = a.DeepCopy()
 	}
-	addrs := r.addresses(s)
+	addrs := r.addresses(s, wanted.Spec.Addresses)
 	view, err := r.view(ctx, s, addrs, wanted.Spec.Interfaces)
 	if err != nil {
 		return nil, nil, placement.Ranking{}, err

@@ -29,8 +29,8 @@ import (
 	"github.com/arpeggio-lb/arpeggio/controllers/requeue"
 )
 
-// patience is how long a node that is gone is given to fall silent.
-const patience = 30 * time.Second
+// patience is how often it is asked whether a node that is gone has fallen silent.
+const patience = 5 * time.Second
 
 // Roster knows whether a node is silent.
 type Roster interface{ Silent(node string) bool }

@@ -184,6 +184,11 @@ func card(name string, prefixes ...string) v1alpha1.InterfaceFacts {
 // eventually waits until the check finds nothing wrong.
 func (w *world) eventually(check func(ctx context.Context) error) {
 	w.t.Helper()
+	w.eventuallyWithin(patience, check)
+}
+
+func (w *world) eventuallyWithin(patience time.Duration, check func(ctx context.Context) error) {
+	w.t.Helper()
 	deadline := time.Now().Add(patience)
 	for {
 		err := check(w.t.Context())
