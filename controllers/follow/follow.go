@@ -72,6 +72,13 @@ func (f *Feed[Change]) Tell(c Change) {
 	}
 }
 
+// Listen makes the feed call a function with each change from now on.
+func (f *Feed[Change]) Listen(tell func(Change)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.listeners = append(f.listeners, tell)
+}
+
 // Source gives a controller requests for the changes of the view, delayed so that many
 // changes make one request.
 func (f *Feed[Change]) Source(delay time.Duration, requests func(Change) []reconcile.Request) source.Source {
@@ -87,9 +94,7 @@ type changes[Change any] struct {
 
 // Start subscribes the controller's queue.
 func (c *changes[Change]) Start(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-	c.feed.mu.Lock()
-	defer c.feed.mu.Unlock()
-	c.feed.listeners = append(c.feed.listeners, func(change Change) {
+	c.feed.Listen(func(change Change) {
 		for _, r := range c.requests(change) {
 			q.AddAfter(r, c.delay)
 		}
