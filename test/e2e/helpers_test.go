@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
+	"github.com/arpeggio-lb/arpeggio/test/cluster"
+)
+
+// world is the cluster with Arpeggio on it, which the tests share.
+type world struct {
+	lab         *cluster.Cluster
+	api         client.Client
+	root, image string
+}
+
+const (
+	system    = cluster.SystemNamespace
+	namespace = "default" // of the tests' Services
+	client1   = "client1"
+	port      = 80 // of the tests' Services
+)
+
+// until waits for f to give no error.
+func until(t *testing.T, bound time.Duration, f func() error) {
+	t.Helper()
+	for deadline := time.Now().Add(bound); ; time.Sleep(50 * time.Millisecond) {
+		err := f()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after %s: %v", bound, err)
+		}
+	}
+}
+
+// kubectl runs kubectl as the user would; an error ends the test.
+func (w *world) kubectl(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := w.lab.Kubectl(t.Context(), args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// tryApply applies a manifest and gives what kubectl says.
+func (w *world) tryApply(t *testing.T, manifests ...string) (string, error) {
+	t.Helper()
+	cmd := w.lab.Kubectl(t.Context(), "apply", "-f", "-")
+	cmd.Stdin = strings.NewReader(strings.Join(manifests, "\n---\n"))
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func (w *world) apply(t *testing.T, manifests ...string) {
+	t.Helper()
+	if out, err := w.tryApply(t, manifests...); err != nil {
+		t.Fatalf("kubectl apply: %v\n%s", err, out)
+	}
+}
+
+// serve applies manifests of Services, which are deleted at the test's end.
+func (w *world) serve(t *testing.T, manifests ...string) {
+	t.Helper()
+	t.Cleanup(func() { w.remove(t, manifests...) })
+	w.apply(t, manifests...)
+}
+
+// remove deletes what manifests made, and waits until it is gone; it works in a Cleanup.
+func (w *world) remove(t *testing.T, manifests ...string) {
+	t.Helper()
+	cmd := w.lab.Kubectl(context.WithoutCancel(t.Context()), "delete", "--ignore-not-found", "--timeout=60s", "-f", "-")
+	cmd.Stdin = strings.NewReader(strings.Join(manifests, "\n---\n"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("kubectl delete: %v\n%s", err, out)
+	}
+}
+
+// get reads an object of the tests' namespace, or of none.
+func (w *world) get(t *testing.T, name string, o client.Object) {
+	t.Helper()
+	if err := w.api.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, o); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// spoken waits until somebody speaks for all addresses of a Service, as its announcement
+// says.
+func (w *world) spoken(t *testing.T, service string) v1alpha1.VIPAnnouncement {
+	t.Helper()
+	var a v1alpha1.VIPAnnouncement
+	until(t, 30*time.Second, func() error {
+		a = v1alpha1.VIPAnnouncement{}
+		if err := w.api.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: service}, &a); err != nil {
+			return err
+		}
+		c := meta.FindStatusCondition(a.Status.Conditions, v1alpha1.Announced)
+		switch {
+		case c == nil || c.Status != metav1.ConditionTrue:
+			return fmt.Errorf("announcement of %s: condition %+v", service, c)
+		case a.Status.Node == "" || len(a.Status.Addresses) == 0 || len(a.Status.Addresses) != len(a.Spec.Addresses):
+			return fmt.Errorf("announcement of %s: %q speaks for %v of %v", service, a.Status.Node, a.Status.Addresses, a.Spec.Addresses)
+		}
+		return nil
+	})
+	return a
+}
+
+// spokenBy waits until one of the nodes speaks for a Service.
+func (w *world) spokenBy(t *testing.T, service, what string, right func(node string) bool) v1alpha1.VIPAnnouncement {
+	t.Helper()
+	var a v1alpha1.VIPAnnouncement
+	until(t, 30*time.Second, func() error {
+		if a = w.spoken(t, service); !right(a.Status.Node) {
+			return fmt.Errorf("%s is spoken for by %s, want %s", service, a.Status.Node, what)
+		}
+		return nil
+	})
+	return a
+}
+
+func other(than string) func(string) bool { return func(node string) bool { return node != than } }
+func is(this string) func(string) bool    { return func(node string) bool { return node == this } }
+
+// addresses of an announcement.
+func addresses(t *testing.T, a v1alpha1.VIPAnnouncement) []netip.Addr {
+	t.Helper()
+	out := make([]netip.Addr, 0, len(a.Spec.Addresses))
+	for _, x := range a.Spec.Addresses {
+		addr, err := netip.ParseAddr(x.Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, addr)
+	}
+	return out
+}
+
+// mac is that of a node's card on the LAN.
+func (w *world) mac(t *testing.T, node string) string {
+	t.Helper()
+	h, err := w.lab.Host(node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h.MAC
+}
+
+// events gives the Events on a Service, as "Reason: message".
+func (w *world) events(t *testing.T, service string) []string {
+	t.Helper()
+	var list corev1.EventList
+	if err := w.api.List(t.Context(), &list, client.InNamespace(namespace),
+		client.MatchingFields{"involvedObject.kind": "Service", "involvedObject.name": service}); err != nil {
+		t.Fatal(err)
+	}
+	out := make([]string, 0, len(list.Items))
+	for _, e := range list.Items {
+		out = append(out, e.Reason+": "+e.Message)
+	}
+	return out
+}
+
+// eventually waits for an Event on a Service that holds all the words.
+func (w *world) eventually(t *testing.T, service string, words ...string) {
+	t.Helper()
+	until(t, 10*time.Second, func() error {
+		all := w.events(t, service)
+		for _, e := range all {
+			if holds(e, words...) {
+				return nil
+			}
+		}
+		return fmt.Errorf("no Event on %s holds %q; Events:\n%s", service, words, strings.Join(all, "\n"))
+	})
+}
+
+func holds(text string, words ...string) bool {
+	for _, word := range words {
+		if !strings.Contains(text, word) {
+			return false
+		}
+	}
+	return true
+}
+
+// settle waits until all nodes, agents, managers and pods are ready, so that what a test
+// sees is its own doing.
+func (w *world) settle(t *testing.T) {
+	t.Helper()
+	until(t, 90*time.Second, func() error {
+		var nodes corev1.NodeList
+		var agents appsv1.DaemonSet
+		var deployments appsv1.DeploymentList
+		if err := errors.Join(
+			w.api.List(t.Context(), &nodes),
+			w.api.Get(t.Context(), client.ObjectKey{Namespace: system, Name: "arpeggio-agent"}, &agents),
+			w.api.List(t.Context(), &deployments),
+		); err != nil {
+			return err
+		}
+		for _, n := range nodes.Items {
+			for _, c := range n.Status.Conditions {
+				if c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue {
+					return fmt.Errorf("node %s is not ready: %s", n.Name, c.Message)
+				}
+			}
+		}
+		if s := agents.Status; s.ObservedGeneration != agents.Generation || s.NumberReady != int32(len(nodes.Items)) || s.UpdatedNumberScheduled != s.NumberReady {
+			return fmt.Errorf("agents: %+v", s)
+		}
+		for _, d := range deployments.Items {
+			if s := d.Status; s.ObservedGeneration != d.Generation || s.Replicas != *d.Spec.Replicas || s.AvailableReplicas != s.Replicas {
+				return fmt.Errorf("deployment %s: %+v", d.Name, s)
+			}
+		}
+		return nil
+	})
+}
+
+// evidence shows, if the test fails, what one would look at first; and lets no part of
+// Arpeggio be refused anything by the API server in silence. Logs are looked at from a
+// time on.
+func (w *world) evidence(t *testing.T, since time.Time) {
+	t.Helper()
+	run := func(args ...string) string {
+		out, _ := w.lab.Kubectl(context.WithoutCancel(t.Context()), args...).CombinedOutput()
+		return string(out)
+	}
+	t.Cleanup(func() {
+		logs := run("-n", system, "logs", "--prefix", "--tail=-1", "--ignore-errors", "--since-time="+since.UTC().Format(time.RFC3339), "-l", "app.kubernetes.io/name=arpeggio")
+		for line := range strings.Lines(logs) {
+			if strings.Contains(strings.ToLower(line), "forbidden") {
+				t.Errorf("refused by the API server: %s", line)
+			}
+		}
+		if t.Failed() {
+			t.Logf("--- announcements\n%s--- Leases\n%s--- pods\n%s--- logs\n%s",
+				run("get", "vipannouncements", "-A", "-o", "wide"), run("-n", system, "get", "leases"), run("get", "pods", "-A", "-o", "wide"), logs)
+		}
+	})
+}
