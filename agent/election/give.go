@@ -79,6 +79,9 @@ func (m *machine) giveOn() {
 		return
 	}
 	if !m.giveHolds() {
+		if m.give.stage == listening && m.lease.Holder == m.Config.Node {
+			m.fail(m.give.to) // it gave the Lease back
+		}
 		m.giveEnd()
 		return
 	}

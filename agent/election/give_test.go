@@ -121,6 +121,9 @@ func TestGiving(t *testing.T) {
 		"taken by another hand meanwhile": func(t *testing.T) {
 			speaker(t).step(Leave{}).peers(false).swapped(true).lease("q", 5).silent("q has it").because(Lost).phase(Idle)
 		},
+		"the receiver gives it back: not given there again": func(t *testing.T) {
+			speaker(t).step(Leave{}).peers(false).swap("o").swapped(true).lease("n", 5).peers(false).swap("q")
+		},
 		"Lease made anew meanwhile": func(t *testing.T) {
 			other := lease("n", 0)
 			other.UID = "v"
