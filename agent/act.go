@@ -5,32 +5,104 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
-	"slices"
+	"runtime/debug"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/arpeggio-lb/arpeggio/agent/election"
+	"github.com/arpeggio-lb/arpeggio/agent/lease"
 	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
 )
 
+// skipFor is how long an object that made the agent panic is left alone, unless it changes.
+const skipFor = 30 * time.Second
+
+// guard runs what concerns one reign. A panic there costs no other VIP its voice: the
+// reign falls silent and is skipped until one of its objects changes, or for a while.
+func (l *loop) guard(r *reign, f func()) {
+	if r.skipped != nil {
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			l.skip(r, p)
+		}
+	}()
+	f()
+}
+
+func (l *loop) skip(r *reign, why any) {
+	l.log.Error(fmt.Errorf("panic: %v", why), "Lease is skipped until it or its VIPAnnouncement changes: please report this",
+		"lease", r.name, "stack", string(debug.Stack()))
+	l.reset(r)
+	until := l.now() + skipFor
+	r.skipped = &until
+	l.wakes.set(r)
+	l.mark(r)
+	if s := r.speech; s != nil && s.at != nil {
+		why := "the node's agent failed on this object, see its log"
+		l.events.record(withdrawnEvent(s, l.config.Node, why))
+		l.report.put(s.key, s.hushReport(v1alpha1.ReasonWithdrawn, l.config.Node, why))
+	}
+	r.speech = nil
+}
+
+// reset gives the reign an election without a past.
+func (l *loop) reset(r *reign) {
+	r.state, r.skipped = election.State{Config: l.config}, nil
+	r.life++
+	l.beats.follow(r, nil)
+}
+
+// start begins the election of a reign with all that is known.
+func (l *loop) start(r *reign) {
+	l.reset(r)
+	l.step(r, election.Pulse{Heart: l.heart})
+	if l.leaving {
+		l.step(r, election.Leave{})
+	}
+	if r.object != nil {
+		l.step(r, election.LeaseSeen{Lease: lease.FromObject(r.object)})
+	}
+	l.stepPolicy(r)
+}
+
 // step steps one election and does what it asks for.
 func (l *loop) step(r *reign, ev election.Event) {
-	before, had := r.state.Voice()
-	state, actions := election.Step(r.state, bootTime(), ev)
-	if phase := state.Phase(); phase != r.state.Phase() {
-		l.look = true
-		l.log.V(1).Info("election", "lease", r.name, "from", r.state.Phase().String(), "to", phase.String())
-	}
+	l.guard(r, func() { l.stepNow(r, ev) })
+}
+
+func (l *loop) stepNow(r *reign, ev election.Event) {
+	before, _ := r.state.Voice()
+	was := r.state.Phase()
+	state, actions := election.Step(r.state, l.now(), ev)
 	r.state = state
-	if after, has := r.state.Voice(); has != had || after != before {
-		l.dirty = true
+	if phase := state.Phase(); phase != was {
+		l.log.V(1).Info("election", "lease", r.name, "from", was.String(), "to", phase.String())
 	}
+	if after, _ := state.Voice(); after != before {
+		l.mark(r)
+	}
+	l.wakes.set(r)
+	l.beats.follow(r, state.Follows())
 	for _, a := range actions {
 		l.act(r, a)
+	}
+}
+
+// mark has the reign's voice published and reported at the end of the turn.
+func (l *loop) mark(r *reign) {
+	l.dirty = true
+	if !r.changed {
+		r.changed = true
+		l.changed = append(l.changed, r)
 	}
 }
 
@@ -39,63 +111,94 @@ func (l *loop) act(r *reign, a election.Action) {
 	case election.Ask:
 		l.ask(r, a)
 	case election.ReadLease:
-		l.call(r, func(ctx context.Context) election.Event {
+		l.call(r, func(ctx context.Context, send func(*coordinationv1.Lease, election.Event)) {
 			got, err := l.leases.Read(ctx, r.name)
 			l.complain("reading the Lease", r.name, err)
-			return election.LeaseRead{Lease: got, OK: err == nil}
+			read := election.LeaseRead{OK: err == nil}
+			if got != nil {
+				read.Lease = lease.FromObject(got)
+			}
+			send(got, read)
 		})
 	case election.Swap:
 		l.swap(r, a)
 	case election.Speak:
-		r.speak, r.when = &a, metav1.Now()
-		l.log.Info("speaks", "lease", r.name, "why", a.Why.String(), "from", a.From, "took", a.Took.String())
+		l.speak(r, a)
 	case election.Hush:
-		l.log.Info("silent", "lease", r.name, "why", a.Why.String(), "to", a.To)
 		l.hush(r, a)
 	}
 }
 
-// hush reports the end of a voice. The tables follow at the end of the loop's turn.
-func (l *loop) hush(r *reign, h election.Hush) {
-	if r.announcement != nil && r.speak != nil {
-		if len(r.at) > 0 {
-			eventHush(l.events, r.service(), l.config.Node, r.at, h)
-		}
-		epoch := r.state.Lease()
-		l.report.put(r.key, report{
-			epoch: v1alpha1.NewEpoch(epoch.UID, epoch.Transitions), hush: &h,
-		})
+// speak notes a new voice. It is told of at the end of the turn, once the tables have it.
+func (l *loop) speak(r *reign, a election.Speak) {
+	voice, _ := r.state.Voice()
+	r.speech = &speech{
+		Speak: a, key: client.ObjectKeyFromObject(r.announcement), uid: r.announcement.UID,
+		service: serviceOf(r.announcement), when: metav1.Now(),
+		began: v1alpha1.NewEpoch(voice.UID, voice.Transitions), epoch: voice,
 	}
-	r.speak, r.at = nil, nil
+	l.mark(r)
+	l.log.Info("speaks", "lease", r.name, "why", a.Why.String(), "from", a.From, "took", a.Took.String())
 }
 
+// hush tells of the end of a voice. The tables follow at the end of the turn.
+func (l *loop) hush(r *reign, h election.Hush) {
+	l.mark(r)
+	l.log.Info("silent", "lease", r.name, "why", h.Why.String(), "to", h.To)
+	s := r.speech
+	r.speech = nil
+	if s == nil || s.at == nil {
+		return // nobody was told that it speaks
+	}
+	if e, ok := hushEvent(s, l.config.Node, h); ok {
+		l.events.record(e)
+	}
+	if h.To != "" && h.Why != election.Lost {
+		return // the next speaker was heard, and reports itself
+	}
+	reason := v1alpha1.ReasonWithdrawn
+	if h.Why == election.CannotServe {
+		reason = v1alpha1.ReasonNoInterface
+	}
+	l.report.put(s.key, s.hushReport(reason, l.config.Node, h.Why.String()))
+}
+
+// swap writes over the very Lease the election has seen. Where somebody else wrote
+// meanwhile, it is read again, as the watch may lag behind.
 func (l *loop) swap(r *reign, a election.Swap) {
-	seen := r.object
-	l.call(r, func(ctx context.Context) election.Event {
-		done := election.SwapDone{Attempt: a.Attempt}
-		if seen == nil {
-			return done
+	seen := r.version(a.Lease)
+	l.call(r, func(ctx context.Context, send func(*coordinationv1.Lease, election.Event)) {
+		if seen != nil {
+			got, err := l.leases.Swap(ctx, seen, a.Holder, a.Transitions)
+			if err == nil {
+				send(got, election.SwapDone{Attempt: a.Attempt, OK: true, Lease: lease.FromObject(got)})
+				return
+			}
+			if !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+				l.complain("writing the Lease", r.name, err)
+				send(nil, election.SwapDone{Attempt: a.Attempt})
+				return
+			}
 		}
-		got, err := l.leases.Swap(ctx, seen, a.Lease, a.Holder, a.Transitions)
-		if !apierrors.IsConflict(err) {
-			l.complain("writing the Lease", r.name, err)
+		send(nil, election.SwapDone{Attempt: a.Attempt})
+		got, err := l.leases.Read(ctx, r.name)
+		l.complain("reading the Lease", r.name, err)
+		if got != nil {
+			send(got, nil)
 		}
-		done.OK, done.Lease = err == nil, got
-		return done
 	})
 }
 
-// call makes a blocking call in a goroutine of its own; its event comes back as an input.
-// The clients' time-outs bound it.
-func (l *loop) call(r *reign, f func(context.Context) election.Event) {
-	name, ctx := r.name, l.ctx
-	go func() {
-		ev := f(ctx)
+// call makes blocking calls in a goroutine of its own; what comes of them are inputs. The
+// clients' time-outs bound them. f must not touch the reign, but for its name.
+func (l *loop) call(r *reign, f func(ctx context.Context, send func(*coordinationv1.Lease, election.Event))) {
+	ctx, life := l.ctx, r.life
+	go f(ctx, func(o *coordinationv1.Lease, ev election.Event) {
 		select {
-		case l.in <- result{lease: name, event: ev}:
+		case l.in <- answer{to: r, life: life, object: o, event: ev}:
 		case <-ctx.Done():
 		}
-	}()
+	})
 }
 
 func (l *loop) complain(what, name string, err error) {
@@ -110,136 +213,24 @@ func (l *loop) ask(r *reign, a election.Ask) {
 	if r.announcement == nil {
 		return
 	}
-	lease := r.state.Lease()
+	epoch := r.state.Lease()
 	mark := neighbor.Mark{
-		Kind: neighbor.MarkQuestion, LeaseUID: leaseID(lease.UID), Transitions: uint32(lease.Transitions),
-		Nonce: uint32(bootTime() / time.Microsecond),
+		Kind: neighbor.MarkQuestion, LeaseUID: r.leaseID(epoch.UID), Transitions: uint32(epoch.Transitions),
+		Nonce: uint32(l.now() / time.Microsecond),
 	}
-	for _, addr := range addresses(r.announcement) {
+	facts := l.peers[v1alpha1.FactsLease(a.Node)]
+	for _, c := range r.carried {
 		var cards []neighbor.MAC
 		if !a.Quiet {
 			cards = append(cards, neighbor.Broadcast())
 		}
-		for _, i := range l.peers[a.Node].Choose(addr, r.announcement.Spec.Interfaces) {
+		for _, i := range facts.Choose(c.addr, r.announcement.Spec.Interfaces) {
 			if mac, err := net.ParseMAC(i.MAC); err == nil && len(mac) == len(neighbor.MAC{}) {
 				cards = append(cards, neighbor.MAC(mac))
 			}
 		}
-		for _, i := range l.facts.Choose(addr, r.announcement.Spec.Interfaces) {
-			l.ports.ask(i.Name, addr, cards, mark)
+		for _, i := range c.on {
+			l.ports.ask(i.Name, c.addr, cards, mark)
 		}
-	}
-}
-
-// publish brings tables and reports in line with the elections, if one has changed.
-func (l *loop) publish() {
-	if !l.dirty {
-		return
-	}
-	l.dirty = false
-	tables := map[string][]neighbor.Entry{}
-	clear(l.byAddr)
-	for _, r := range l.reigns {
-		if r.announcement == nil {
-			continue
-		}
-		for _, addr := range addresses(r.announcement) {
-			l.byAddr[addr] = r
-			for _, i := range l.facts.Choose(addr, r.announcement.Spec.Interfaces) {
-				tables[i.Name] = append(tables[i.Name], r.entry(addr))
-			}
-		}
-	}
-	l.ports.publish(l.ctx, tables)
-	for _, r := range l.reigns {
-		l.reportVoice(r)
-	}
-}
-
-// reportVoice tells users of a voice that is new or has other cards than before.
-func (l *loop) reportVoice(r *reign) {
-	voice, speaks := r.state.Voice()
-	if !speaks || r.speak == nil || r.announcement == nil {
-		return
-	}
-	at := l.spoken(r.announcement)
-	if len(at) == 0 {
-		return
-	}
-	first := r.at == nil
-	if !first && slices.Equal(r.at, at) {
-		return
-	}
-	r.at = at
-	if first {
-		eventSpeak(l.events, r.service(), l.config.Node, at, *r.speak)
-	}
-	l.report.put(r.key, report{
-		epoch: v1alpha1.NewEpoch(voice.UID, voice.Transitions), count: voice.Transitions,
-		at: at, speak: r.speak, when: r.when,
-	})
-}
-
-func (l *loop) spoken(a *v1alpha1.VIPAnnouncement) []v1alpha1.SpokenAddress {
-	var out []v1alpha1.SpokenAddress
-	for _, addr := range addresses(a) {
-		for _, i := range l.facts.Choose(addr, a.Spec.Interfaces) {
-			out = append(out, v1alpha1.SpokenAddress{Address: addr.String(), Interface: i.Name, MAC: i.MAC})
-		}
-	}
-	return out
-}
-
-// readPeers reads the heartbeats that are due, one request a node, and plans the next.
-func (l *loop) readPeers(now election.Time) {
-	wanted := map[string]time.Duration{}
-	for _, r := range l.reigns {
-		for _, f := range r.state.Follows() {
-			if every, ok := wanted[f.Node]; !ok || f.Every < every {
-				wanted[f.Node] = f.Every
-			}
-		}
-	}
-	for node := range l.follows {
-		if _, ok := wanted[node]; !ok && !l.follows[node].reading {
-			delete(l.follows, node)
-		}
-	}
-	for node, every := range wanted {
-		f := l.follows[node]
-		if f == nil {
-			f = &follow{due: now}
-			l.follows[node] = f
-		}
-		f.due = min(f.due, now+every)
-		if f.reading || now < f.due {
-			continue
-		}
-		f.reading, f.due = true, now+max(every, l.config.LookFor)
-		go l.readPeer(l.ctx, node)
-	}
-}
-
-func (l *loop) readPeer(ctx context.Context, node string) {
-	asked := bootTime()
-	b, err := l.leases.ReadBeat(ctx, node)
-	in := peerRead{ok: err == nil, beat: election.PeerBeat{
-		Node: node, Asked: asked, Came: bootTime(), Seen: b.Seen, Leaving: b.Leaving,
-	}}
-	select {
-	case l.in <- in:
-	case <-ctx.Done():
-	}
-}
-
-func (l *loop) peerRead(in peerRead) {
-	if f := l.follows[in.beat.Node]; f != nil {
-		f.reading = false
-	}
-	if !in.ok {
-		return
-	}
-	for _, r := range l.reigns {
-		l.step(r, in.beat)
 	}
 }

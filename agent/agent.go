@@ -13,12 +13,9 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 	coordinationv1 "k8s.io/api/coordination/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/events"
 
 	"github.com/arpeggio-lb/arpeggio/agent/election"
 	"github.com/arpeggio-lb/arpeggio/agent/lease"
@@ -32,12 +29,9 @@ const (
 	inputs = 1024
 	// leaveBound is how long a shutdown waits for the handovers; the DaemonSet grants 30 s.
 	leaveBound = 10 * time.Second
-	// markBound is how long it waits for the heartbeat that says so.
-	markBound = time.Second
-	// flushBound is how long it waits for the last statuses and Events.
-	flushBound = 2 * time.Second
-	// controllerName is the reportingController of the agent's Events.
-	controllerName = "arpeggio.dev/agent"
+	// markBound is how long it waits before for the heartbeat that says so. The node goes
+	// on speaking meanwhile.
+	markBound = 3 * time.Second
 )
 
 // Options configure an agent.
@@ -63,6 +57,9 @@ type Options struct {
 
 // Validate fills in what may be left out, and says what is missing.
 func (o *Options) Validate() error {
+	if o.Namespace == "" {
+		return errors.New("--namespace is empty: name the namespace of the installation (arpeggio-system)")
+	}
 	if o.Node == "" {
 		return errors.New("--node-name is empty: name this node as kubectl get nodes does")
 	}
@@ -95,23 +92,17 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	kube, err := kubernetes.NewForConfig(o.REST)
-	if err != nil {
-		return fmt.Errorf("making the client for Events: %w", err)
-	}
-	broadcaster := events.NewBroadcaster(&events.EventSinkImpl{Interface: kube.EventsV1()})
-	defer broadcaster.Shutdown()
-
 	config := election.Defaults(o.Node)
 	store := lease.Store{Client: clients.Write, Namespace: o.Namespace}
+	report := newReporter(clients.Status, o.Log.WithName("status"))
+	publics := newFactsWriter(store, o.Node, o.Log.WithName("facts"))
+	events := newJournal(clients.Status, o.Node, o.Log.WithName("events"))
 	l := newLoop(config, store, o)
-	l.report = newReporter(clients.Status, o.Node, o.Log.WithName("status"))
-	l.publics = newFactsWriter(store, o.Node, o.Log.WithName("facts"))
-	l.events = broadcaster.NewRecorder(runtime.NewScheme(), controllerName)
+	l.report, l.publics, l.events = report, publics, events
 
 	beat := lease.NewHeartbeat(lease.BeatConfig{
 		Client: clients.Beat, Namespace: o.Namespace, Node: o.Node, Incarnation: o.Incarnation,
-		Every: config.BeatEvery, Lasts: config.LeaseDuration, Now: bootTime, Log: o.Log.WithName("heartbeat"),
+		Every: config.BeatEvery, Lasts: config.LeaseDuration, Now: l.now, Log: o.Log.WithName("heartbeat"),
 		Sent: l.beatSent,
 	})
 	leases, err := lease.NewLeaseWatch(clients.Watch, o.Namespace, o.Node,
@@ -132,15 +123,13 @@ func Run(ctx context.Context, o Options) error {
 			l.put(announcementChanged{key: key, announcement: a})
 		})
 
+	// What runs outlives ctx: the handovers need it all.
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	if err := broadcaster.StartRecordingToSinkWithContext(running); err != nil {
-		return fmt.Errorf("starting Events: %w", err)
-	}
 	group, running := errgroup.WithContext(running)
 	for _, t := range []task{
-		l, l.report, l.publics, beat, leases, announcements, links{put: l.put},
-		&health{address: o.HealthAddress, pulse: l.pulse, synced: func() bool { return leases.Synced() && announcements.Synced() }},
+		l, report, publics, events, beat, leases, announcements, links{put: l.put},
+		&health{address: o.HealthAddress, pulse: l.pulse, now: l.now, synced: func() bool { return leases.Synced() && announcements.Synced() }},
 	} {
 		group.Go(func() error {
 			if err := t.Run(running); err != nil {
@@ -152,7 +141,7 @@ func Run(ctx context.Context, o Options) error {
 	o.Log.Info("agent runs", "node", o.Node, "namespace", o.Namespace, "version", o.Version, "incarnation", o.Incarnation)
 	select {
 	case <-ctx.Done():
-		shutDown(l, beat, o.Log)
+		shutDown(running, l, beat, o.Log)
 	case <-running.Done():
 	}
 	stop()
@@ -170,23 +159,30 @@ func (w links) Run(ctx context.Context) error {
 	return link.Watch(ctx, func(s link.Snapshot) { w.put(linksChanged{links: s}) })
 }
 
-// shutDown says in the heartbeat that the node leaves, so that nobody hands to it, hands
-// over what it speaks for, and writes the last reports.
-func shutDown(l *loop, beat *lease.Heartbeat, log logr.Logger) {
+// leaver marks the node as leaving, and returns once that is written.
+type leaver interface {
+	Leave(ctx context.Context) error
+}
+
+// shutDown says in the heartbeat that the node leaves, so that nobody hands to it, and then
+// hands over what it speaks for. It gives up when ctx ends: some task has failed.
+func shutDown(ctx context.Context, l *loop, beat leaver, log logr.Logger) {
 	log.Info("agent leaves: handing over")
-	marked, cancel := context.WithTimeout(context.Background(), markBound)
+	marked, cancel := context.WithTimeout(ctx, markBound)
 	defer cancel()
 	if err := beat.Leave(marked); err != nil {
 		log.Info("could not say so in the heartbeat", "err", err.Error())
 	}
-	l.put(leave{})
+	bound, cancel := context.WithTimeout(ctx, leaveBound)
+	defer cancel()
+	select {
+	case l.in <- leave{}:
+	case <-bound.Done():
+	}
 	select {
 	case <-l.gone:
 		log.Info("agent leaves: nothing is spoken for here any more")
-	case <-time.After(leaveBound):
+	case <-bound.Done():
 		log.Info("agent leaves: handing over took too long, the others will take over by themselves")
 	}
-	flush, cancel := context.WithTimeout(context.Background(), flushBound)
-	defer cancel()
-	l.report.flush(flush)
 }

@@ -8,15 +8,15 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/arpeggio-lb/arpeggio/agent/election"
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
 )
 
-// recorder writes Events (events.k8s.io); it never blocks and may drop under load.
-type recorder interface {
-	Eventf(regarding, related runtime.Object, eventtype, reason, action, note string, args ...any)
+// event is an Event (events.k8s.io) on a Service.
+type event struct {
+	service                    corev1.ObjectReference
+	kind, reason, action, note string
 }
 
 // Actions of Events, in the sense of events.k8s.io/v1.
@@ -25,24 +25,29 @@ const (
 	actionWithdraw = "Withdraw"
 )
 
-// eventSpeak tells on the Service that this node began to speak.
-func eventSpeak(r recorder, service *corev1.ObjectReference, node string, at []v1alpha1.SpokenAddress, s election.Speak) {
-	r.Eventf(service, nil, corev1.EventTypeNormal, v1alpha1.EventVIPAnnounced, actionAnnounce,
-		"%s", speakText(node, at, s))
+// speakEvent tells on the Service that this node began to speak.
+func speakEvent(s *speech, node string) event {
+	return event{s.service, corev1.EventTypeNormal, v1alpha1.EventVIPAnnounced, actionAnnounce, speakText(node, s.at, s.Speak)}
 }
 
-// eventHush tells on the Service that this node fell silent, unless the next speaker's
+// hushEvent tells on the Service that this node fell silent, unless the next speaker's
 // Event says it all.
-func eventHush(r recorder, service *corev1.ObjectReference, node string, at []v1alpha1.SpokenAddress, h election.Hush) {
+func hushEvent(s *speech, node string, h election.Hush) (e event, ok bool) {
 	switch {
 	case h.Why == election.Gone || h.Why == election.Lost || h.Why == election.Outranked:
+		return event{}, false
 	case h.To != "":
-		r.Eventf(service, nil, corev1.EventTypeNormal, v1alpha1.EventVIPHandedOver, actionWithdraw,
-			"node %s handed %s over to %s: %s", node, addressList(at), h.To, h.Why)
+		note := fmt.Sprintf("node %s handed %s over to %s: %s", node, addressList(s.at), h.To, h.Why)
+		return event{s.service, corev1.EventTypeNormal, v1alpha1.EventVIPHandedOver, actionWithdraw, note}, true
 	default:
-		r.Eventf(service, nil, corev1.EventTypeWarning, v1alpha1.EventVIPWithdrawn, actionWithdraw,
-			"node %s no longer speaks for %s: %s", node, addressList(at), h.Why)
+		return withdrawnEvent(s, node, h.Why.String()), true
 	}
+}
+
+// withdrawnEvent warns that this node fell silent and nobody is known to speak instead.
+func withdrawnEvent(s *speech, node, why string) event {
+	note := fmt.Sprintf("node %s no longer speaks for %s: %s", node, addressList(s.at), why)
+	return event{s.service, corev1.EventTypeWarning, v1alpha1.EventVIPWithdrawn, actionWithdraw, note}
 }
 
 // speakText says who speaks since when and why: for the Event and the condition.
@@ -67,13 +72,13 @@ func speakText(node string, at []v1alpha1.SpokenAddress, s election.Speak) strin
 	return b.String()
 }
 
+// addressList names each address once, whatever the number of its interfaces.
 func addressList(at []v1alpha1.SpokenAddress) string {
 	var names []string
 	for _, a := range at {
-		names = append(names, a.Address)
-	}
-	if len(names) == 0 {
-		return "its addresses"
+		if len(names) == 0 || names[len(names)-1] != a.Address {
+			names = append(names, a.Address)
+		}
 	}
 	return strings.Join(names, ", ")
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
 )
 
+const factsRetry = time.Second
+
 // factsStore writes a node's facts; it writes nothing when they stand there already.
 type factsStore interface {
 	WriteFacts(ctx context.Context, node string, facts v1alpha1.Facts) error
@@ -44,6 +46,7 @@ func (w *factsWriter) String() string { return "facts" }
 func (w *factsWriter) Run(ctx context.Context) error {
 	var facts v1alpha1.Facts
 	var retry <-chan time.Time
+	failing := ""
 	for {
 		select {
 		case <-ctx.Done():
@@ -52,9 +55,15 @@ func (w *factsWriter) Run(ctx context.Context) error {
 		case <-retry:
 		}
 		retry = nil
-		if err := w.store.WriteFacts(ctx, w.node, facts); err != nil && ctx.Err() == nil {
-			w.log.Info("facts not written", "err", err.Error())
-			retry = time.After(time.Second)
+		err := w.store.WriteFacts(ctx, w.node, facts)
+		if err == nil || ctx.Err() != nil {
+			failing = ""
+			continue
+		}
+		retry = time.After(factsRetry)
+		if err.Error() != failing {
+			failing = err.Error()
+			w.log.Info("facts not written, trying on", "err", failing)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/arpeggio-lb/arpeggio/agent/election"
 	"github.com/arpeggio-lb/arpeggio/agent/wire"
 )
 
@@ -20,6 +21,7 @@ const aliveBound = 10 * time.Second
 type health struct {
 	address string
 	pulse   *wire.Pulse
+	now     func() election.Time // the boot clock
 	synced  func() bool
 }
 
@@ -57,7 +59,7 @@ func (h *health) answer(check func() error) http.HandlerFunc {
 }
 
 func (h *health) alive() error {
-	g := h.pulse.Gate(bootTime(), 0)
+	g := h.pulse.Gate(h.now(), 0)
 	if g.Tick != 0 && g.Now-g.Tick > aliveBound {
 		return fmt.Errorf("the loop has not ticked for %s", (g.Now - g.Tick).Round(time.Second))
 	}
@@ -68,7 +70,7 @@ func (h *health) ready() error {
 	if err := h.alive(); err != nil {
 		return err
 	}
-	switch g := h.pulse.Gate(bootTime(), 0); {
+	switch g := h.pulse.Gate(h.now(), 0); {
 	case !h.synced():
 		return errors.New("Leases and announcements have not been listed yet")
 	case g.EchoUntil == 0:

@@ -29,10 +29,12 @@ type (
 		stamp metav1.MicroTime
 		at    election.Time
 	}
-	// result is what came of an action of one election.
-	result struct {
-		lease string
-		event election.Event
+	// answer is what came of an action of one election.
+	answer struct {
+		to     *reign
+		life   int                   // of the reign that asked
+		object *coordinationv1.Lease // as read or written; nil: not
+		event  election.Event        // nil: the object is all
 	}
 	// peerRead is what came of reading another node's heartbeat; ok is false: nothing did.
 	peerRead struct {
@@ -46,6 +48,6 @@ func (leaseChanged) input()        {}
 func (announcementChanged) input() {}
 func (linksChanged) input()        {}
 func (beatSent) input()            {}
-func (result) input()              {}
+func (answer) input()              {}
 func (peerRead) input()            {}
 func (leave) input()               {}

@@ -9,13 +9,32 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/go-logr/logr"
 
+	"github.com/arpeggio-lb/arpeggio/agent/election"
 	"github.com/arpeggio-lb/arpeggio/agent/link"
 	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
 	"github.com/arpeggio-lb/arpeggio/agent/wire"
 )
+
+// brokenAfter is how long a port may be down before its interface counts as of no use: a
+// flap of the link is over before.
+const brokenAfter = time.Second
+
+// port is the voice and the ear on one interface.
+type port interface {
+	Run(ctx context.Context) error
+	State() wire.State
+	SetTable(t *neighbor.Table)
+	Announce(addrs ...netip.Addr)
+	Stop(addrs ...netip.Addr)
+	Send(frames ...[]byte) error
+}
+
+// newWirePort makes a port with packet sockets.
+func newWirePort(c wire.Config) (port, error) { return wire.New(c) }
 
 // ports holds one port for every interface that carries a VIP. Only the loop calls it.
 type ports struct {
@@ -23,6 +42,7 @@ type ports struct {
 	pulse                *wire.Pulse
 	sounds               chan wire.Heard
 	log                  logr.Logger
+	make                 func(wire.Config) (port, error)
 
 	links map[string]link.Interface
 	open  map[string]*openPort
@@ -31,9 +51,13 @@ type ports struct {
 
 // openPort is a port and what it was last told.
 type openPort struct {
-	port   *wire.Port
+	port   port
 	stop   context.CancelFunc
 	voices map[netip.Addr]voiceAt
+	up     bool
+	failed string        // why it is not up
+	since  election.Time // since when, while failed
+	broken bool          // for longer than brokenAfter
 }
 
 // voiceAt tells one voice from the next on a port: when it changes, it is announced.
@@ -46,7 +70,7 @@ type voiceAt struct {
 func newPorts(o Options, pulse *wire.Pulse, sounds chan wire.Heard) *ports {
 	return &ports{
 		cluster: short(o.Installation), incarnation: short(o.Incarnation),
-		pulse: pulse, sounds: sounds, log: o.Log.WithName("port"),
+		pulse: pulse, sounds: sounds, log: o.Log.WithName("port"), make: newWirePort,
 		links: map[string]link.Interface{}, open: map[string]*openPort{},
 	}
 }
@@ -63,6 +87,41 @@ func (p *ports) update(s link.Snapshot) {
 	for _, i := range s.Interfaces {
 		p.links[i.Name] = i
 	}
+}
+
+// check looks after the ports. One that has come up announces all its voices: what it
+// said before was not heard. It tells whether one broke or is whole again.
+func (p *ports) check(now election.Time) (changed bool) {
+	for _, o := range p.open {
+		s := o.port.State()
+		was := o.broken
+		switch {
+		case s.Up:
+			if !o.up {
+				o.up = true
+				voices := slices.Collect(maps.Keys(o.voices))
+				o.port.Stop(voices...)
+				o.port.Announce(voices...)
+			}
+			o.failed, o.broken = "", false
+		case s.Err != nil:
+			if o.failed == "" {
+				o.since = now
+			}
+			o.up, o.failed = false, s.Err.Error()
+			o.broken = now-o.since >= brokenAfter
+		}
+		changed = changed || o.broken != was
+	}
+	return changed
+}
+
+// broken tells why an interface is of no use; empty: it is, as far as is known.
+func (p *ports) broken(name string) string {
+	if o := p.open[name]; o != nil && o.broken {
+		return o.failed
+	}
+	return ""
 }
 
 // own tells whether a card is this node's.
@@ -131,7 +190,7 @@ func (o *openPort) announce(mac neighbor.MAC, entries []neighbor.Entry) {
 }
 
 func (p *ports) dial(ctx context.Context, name string) *openPort {
-	port, err := wire.New(wire.Config{
+	port, err := p.make(wire.Config{
 		Interface: name, Pulse: p.pulse, Heard: p.sounds,
 		Changed: func(s wire.State) {
 			if s.Err != nil {

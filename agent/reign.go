@@ -9,6 +9,7 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -20,37 +21,103 @@ import (
 // reign is one Lease, the announcement it decides, and this node's election for it.
 // Announcement and Lease come on two streams; either may be first.
 type reign struct {
-	name         string // of the Lease
-	key          types.NamespacedName
-	announcement *v1alpha1.VIPAnnouncement // nil: none
-	object       *coordinationv1.Lease     // nil: none; as the watch brought it, for writes
-	state        election.State
+	name   string                                             // of the Lease
+	claims map[types.NamespacedName]*v1alpha1.VIPAnnouncement // that name this Lease
+	object *coordinationv1.Lease                              // as the watch brought it; nil: none
+	read   *coordinationv1.Lease                              // as an own read or write brought it last
 
-	speak *election.Speak // since it speaks
-	when  metav1.Time
-	at    []v1alpha1.SpokenAddress // as last reported
+	announcement *v1alpha1.VIPAnnouncement // of the claims, the one that counts
+	carried      []carried                 // its addresses
+
+	state   election.State
+	life    int               // counts the starts of state
+	skipped *election.Time    // after a panic, until when; nil: not
+	follows []election.Follow // as last wanted
+	due     election.Time     // when it wants to be stepped, as wakes has it
+	slot    int               // in wakes; -1: not there
+	speech  *speech           // while it speaks
+	changed bool              // is in loop.changed
+
+	uid string // of a Lease
+	id  [16]byte
 }
 
-func newReign(name string, c election.Config) *reign {
-	return &reign{name: name, state: election.State{Config: c}}
+// carried is an address and the interfaces of this node that carry it.
+type carried struct {
+	addr netip.Addr
+	on   []v1alpha1.InterfaceFacts
 }
 
-// empty tells whether nothing is left that could concern this node.
-func (r *reign) empty() bool { return r.announcement == nil && r.object == nil }
+// speech is what is known of a voice for those who are told of it: it outlives the
+// objects it came from.
+type speech struct {
+	election.Speak
 
-// service is the object that Events are written on: the announcement's owner.
-func (r *reign) service() *corev1.ObjectReference {
-	ref := &corev1.ObjectReference{APIVersion: "v1", Kind: "Service", Namespace: r.key.Namespace, Name: r.key.Name}
-	if r.announcement != nil {
-		if owner := metav1.GetControllerOf(r.announcement); owner != nil {
-			ref.UID = owner.UID
+	key     types.NamespacedName
+	uid     types.UID // of the announcement
+	service corev1.ObjectReference
+	when    metav1.Time
+	began   v1alpha1.Epoch
+	epoch   election.Lease
+	at      []v1alpha1.SpokenAddress // as last reported; nil: not yet
+}
+
+func newReign(name string) *reign {
+	return &reign{name: name, claims: map[types.NamespacedName]*v1alpha1.VIPAnnouncement{}, slot: -1}
+}
+
+// counts gives the announcement that counts: that of the Service for which the Lease was
+// made, else the first by name; nil: none.
+func (r *reign) counts() *v1alpha1.VIPAnnouncement {
+	var first *v1alpha1.VIPAnnouncement
+	for _, a := range r.claims {
+		if owner := metav1.GetControllerOf(a); owner != nil && r.object != nil &&
+			string(owner.UID) == r.object.Annotations[v1alpha1.AnnotationServiceUID] {
+			return a
 		}
+		if first == nil || a.Namespace+"/"+a.Name < first.Namespace+"/"+first.Name {
+			first = a
+		}
+	}
+	return first
+}
+
+// same tells whether two announcements say the same to an election. Most of what the watch
+// brings are statuses.
+func same(a, b *v1alpha1.VIPAnnouncement) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a == b || a.UID == b.UID && a.Namespace == b.Namespace && a.Name == b.Name &&
+		equality.Semantic.DeepEqual(a.OwnerReferences, b.OwnerReferences) && equality.Semantic.DeepEqual(a.Spec, b.Spec)
+}
+
+// serviceOf is the object that Events are written on: the announcement's owner.
+func serviceOf(a *v1alpha1.VIPAnnouncement) corev1.ObjectReference {
+	ref := corev1.ObjectReference{APIVersion: "v1", Kind: "Service", Namespace: a.Namespace, Name: a.Name}
+	if owner := metav1.GetControllerOf(a); owner != nil {
+		ref.UID = owner.UID
 	}
 	return ref
 }
 
-// policy gives the announcement as the election knows it.
-func (r *reign) policy(node string, facts v1alpha1.Facts) election.Policy {
+// carry finds the interfaces for the announcement's addresses. What admission let through
+// is valid, and what is not is left out.
+func (r *reign) carry(facts v1alpha1.Facts) {
+	r.carried = nil
+	if r.announcement == nil {
+		return
+	}
+	for _, s := range r.announcement.Spec.Addresses {
+		if addr, err := netip.ParseAddr(s.Address); err == nil {
+			r.carried = append(r.carried, carried{addr: addr, on: facts.Choose(addr, r.announcement.Spec.Interfaces)})
+		}
+	}
+}
+
+// policy gives the announcement as the election knows it. broken tells why an interface
+// is of no use; empty: it is.
+func (r *reign) policy(node string, facts v1alpha1.Facts, broken func(name string) string) election.Policy {
 	a := r.announcement
 	p := election.Policy{
 		Candidates: a.Spec.Candidates,
@@ -63,49 +130,88 @@ func (r *reign) policy(node string, facts v1alpha1.Facts) election.Policy {
 	if uid, transitions, err := a.Spec.Displace.Split(); err == nil {
 		p.DisplaceUID, p.DisplaceTransitions = uid, transitions
 	}
-	for _, addr := range addresses(a) {
-		p.Addresses = append(p.Addresses, addr)
-		if len(facts.Choose(addr, a.Spec.Interfaces)) == 0 {
-			p.Unservable = "no interface for " + addr.String() + " (has " + facts.Names() + ")"
+	for _, c := range r.carried {
+		p.Addresses = append(p.Addresses, c.addr)
+		if why := c.unusable(facts, broken); why != "" {
+			p.Unservable = why
 		}
 	}
 	return p
 }
 
-// addresses reads the announcement's addresses; what admission let through is valid, and
-// what is not is left out.
-func addresses(a *v1alpha1.VIPAnnouncement) []netip.Addr {
-	var out []netip.Addr
-	for _, s := range a.Spec.Addresses {
-		if addr, err := netip.ParseAddr(s.Address); err == nil {
-			out = append(out, addr)
+// unusable tells why no interface can carry the address; empty: one can.
+func (c carried) unusable(facts v1alpha1.Facts, broken func(name string) string) string {
+	why := "no interface for " + c.addr.String() + " (has " + facts.Names() + ")"
+	for _, i := range c.on {
+		b := broken(i.Name)
+		if b == "" {
+			return ""
+		}
+		why = b
+	}
+	return why
+}
+
+// spoken lists the addresses and the cards that answer for them.
+func (r *reign) spoken(broken func(name string) string) []v1alpha1.SpokenAddress {
+	var out []v1alpha1.SpokenAddress
+	for _, c := range r.carried {
+		for _, i := range c.on {
+			if broken(i.Name) == "" {
+				out = append(out, v1alpha1.SpokenAddress{Address: c.addr.String(), Interface: i.Name, MAC: i.MAC})
+			}
 		}
 	}
 	return out
 }
 
-// entry is what a port's table says of one address of this reign.
-func (r *reign) entry(addr netip.Addr) neighbor.Entry {
-	e := neighbor.Entry{Addr: addr, Join: slices.Contains(r.announcement.Spec.Candidates, r.state.Config.Node)}
+// precedes tells which of two reigns with a common address is heard on the wire.
+func (r *reign) precedes(o *reign) bool {
+	_, mine := r.state.Voice()
+	_, other := o.state.Voice()
+	if mine != other {
+		return mine
+	}
+	return r.name < o.name
+}
+
+// entry is what a port's table says of one address of this reign, and on which interfaces.
+func (r *reign) entry(addr netip.Addr) (e neighbor.Entry, on []v1alpha1.InterfaceFacts) {
+	i := slices.IndexFunc(r.carried, func(c carried) bool { return c.addr == addr })
+	e = neighbor.Entry{Addr: addr, Join: slices.Contains(r.announcement.Spec.Candidates, r.state.Config.Node)}
 	epoch := r.state.Lease()
 	if voice, ok := r.state.Voice(); ok {
 		epoch, e.Voice, e.NeedsEcho, e.Standing = voice, true, r.state.NeedsEcho(), neighbor.StandingLease
 	}
-	e.LeaseUID, e.Transitions = leaseID(epoch.UID), uint32(epoch.Transitions)
-	return e
+	e.LeaseUID, e.Transitions = r.leaseID(epoch.UID), uint32(epoch.Transitions)
+	return e, r.carried[i].on
 }
 
 // leaseID is a Lease's UID as marks carry it: UIDs are opaque, so it is a hash.
-func leaseID(uid string) [16]byte {
-	sum := sha256.Sum256([]byte(uid))
-	return [16]byte(sum[:16])
+func (r *reign) leaseID(uid string) [16]byte {
+	if r.uid != uid || r.id == [16]byte{} {
+		sum := sha256.Sum256([]byte(uid))
+		r.uid, r.id = uid, [16]byte(sum[:16])
+	}
+	return r.id
 }
 
 // voice gives a marked sound as the election knows it.
 func (r *reign) voice(h neighbor.Heard) election.Voice {
 	v := election.Voice{MAC: h.MAC, Transitions: int32(h.Mark.Transitions)}
-	if uid := r.state.Lease().UID; leaseID(uid) == h.Mark.LeaseUID {
+	if uid := r.state.Lease().UID; r.leaseID(uid) == h.Mark.LeaseUID {
 		v.LeaseUID = uid
 	}
 	return v
+}
+
+// version finds the Lease as the election saw it, for a write over it; nil: it is known
+// no more.
+func (r *reign) version(l election.Lease) *coordinationv1.Lease {
+	for _, o := range []*coordinationv1.Lease{r.object, r.read} {
+		if o != nil && string(o.UID) == l.UID && o.ResourceVersion == l.ResourceVersion {
+			return o
+		}
+	}
+	return nil
 }

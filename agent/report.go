@@ -6,58 +6,46 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
-	corev1 "k8s.io/api/core/v1"
+	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/arpeggio-lb/arpeggio/agent/election"
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
 )
 
 const (
-	// historyLength is how many changes of the speaker a status keeps: Events are gone
-	// after an hour, the question "why did it move?" comes a week later.
-	historyLength = 10
-	reportRetry   = 500 * time.Millisecond
+	// reportRetry is the pause after a round in which a status could not be written.
+	reportRetry = 500 * time.Millisecond
+	// reportWriters is how many statuses are written at a time: a node that takes over
+	// a thousand VIPs has as many to write.
+	reportWriters = 8
+	// conflictTries is how often a status is read anew because somebody else wrote it.
+	conflictTries = 4
+	// flushBound is how long statuses and Events are still written at the end.
+	flushBound = 2 * time.Second
 )
 
-// report is what a status shall say; the youngest of a VIPAnnouncement counts.
-type report struct {
-	service *corev1.ObjectReference
-	epoch   v1alpha1.Epoch
-	count   int32
-	at      []v1alpha1.SpokenAddress
-	speak   *election.Speak // set while this node speaks
-	hush    *election.Hush  // set since it fell silent
-	when    metav1.Time
-}
-
-// reporter writes statuses, one after the other, each again until it is written. A
-// failover does not wait for it.
+// reporter writes statuses, each again until it is written. A failover does not wait for
+// it.
 type reporter struct {
 	client client.Client
-	node   string
 	log    logr.Logger
+	wake   chan struct{}
 
 	mu      sync.Mutex // guards pending
 	pending map[types.NamespacedName]report
-	wake    chan struct{}
 }
 
-func newReporter(c client.Client, node string, log logr.Logger) *reporter {
+func newReporter(c client.Client, log logr.Logger) *reporter {
 	return &reporter{
-		client: c, node: node, log: log,
+		client: c, log: log, wake: make(chan struct{}, 1),
 		pending: map[types.NamespacedName]report{},
-		wake:    make(chan struct{}, 1),
 	}
 }
 
@@ -75,118 +63,82 @@ func (r *reporter) put(key types.NamespacedName, rep report) {
 // String names the task.
 func (r *reporter) String() string { return "status reports" }
 
-// Run writes until the context ends.
+// Run writes until the context ends, and then for a moment what is left.
 func (r *reporter) Run(ctx context.Context) error {
-	for {
-		failed := r.writeAll(ctx)
+	for ctx.Err() == nil {
+		wake := r.wake
 		var retry <-chan time.Time
-		if failed {
-			retry = time.After(reportRetry)
+		if !r.writeAll(ctx) {
+			wake, retry = nil, time.After(reportRetry)
 		}
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-r.wake:
+		case <-wake:
 		case <-retry:
 		}
 	}
-}
-
-// flush writes what is left; for the shutdown.
-func (r *reporter) flush(ctx context.Context) {
-	for ctx.Err() == nil && r.writeAll(ctx) {
-		time.Sleep(reportRetry / 10)
-	}
-}
-
-// writeAll tries every pending report once; true if some are left.
-func (r *reporter) writeAll(ctx context.Context) bool {
-	r.mu.Lock()
-	keys := make([]types.NamespacedName, 0, len(r.pending))
-	for k := range r.pending {
-		keys = append(keys, k)
-	}
-	r.mu.Unlock()
-	left := false
-	for _, key := range keys {
-		r.mu.Lock()
-		rep, ok := r.pending[key]
-		delete(r.pending, key)
-		r.mu.Unlock()
-		if !ok {
-			continue
-		}
-		if err := r.write(ctx, key, rep); err != nil {
-			left = true
-			if !apierrors.IsConflict(err) && !errors.Is(err, context.Canceled) {
-				r.log.Info("status not written", "announcement", key.String(), "err", err.Error())
-			}
-			r.mu.Lock()
-			if _, newer := r.pending[key]; !newer {
-				r.pending[key] = rep
-			}
-			r.mu.Unlock()
-		}
-	}
-	return left
-}
-
-func (r *reporter) write(ctx context.Context, key types.NamespacedName, rep report) error {
-	var a v1alpha1.VIPAnnouncement
-	if err := r.client.Get(ctx, key, &a); err != nil {
-		return client.IgnoreNotFound(err)
-	}
-	before := a.Status.DeepCopy()
-	if !apply(&a.Status, r.node, rep) || equality.Semantic.DeepEqual(*before, a.Status) {
-		return nil
-	}
-	if err := r.client.Status().Update(ctx, &a); err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("writing the status of %s: %w", key, err)
-	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushBound)
+	defer cancel()
+	r.writeAll(ctx)
 	return nil
 }
 
-// apply brings a report into a status; false: the status is of a later epoch.
-func apply(s *v1alpha1.VIPAnnouncementStatus, node string, rep report) bool {
-	if later(s.Epoch, rep.epoch) {
-		return false
-	}
-	if rep.speak == nil {
-		if s.Node != node {
-			return false
-		}
-		s.Node, s.Addresses, s.Since = "", nil, nil
-		if h := rep.hush; h.To == "" {
-			reason := v1alpha1.ReasonWithdrawn
-			if h.Why == election.CannotServe {
-				reason = v1alpha1.ReasonNoInterface
+// writeAll tries every pending report once; false: some are left.
+func (r *reporter) writeAll(ctx context.Context) bool {
+	r.mu.Lock()
+	round := r.pending
+	r.pending = map[types.NamespacedName]report{}
+	r.mu.Unlock()
+	var group errgroup.Group
+	group.SetLimit(reportWriters)
+	for key, rep := range round {
+		group.Go(func() error {
+			err := r.write(ctx, key, rep)
+			if err != nil {
+				r.again(key, rep, err)
 			}
-			meta.SetStatusCondition(&s.Conditions, metav1.Condition{
-				Type: v1alpha1.Announced, Status: metav1.ConditionFalse, Reason: reason,
-				Message: fmt.Sprintf("node %s no longer speaks: %s", node, h.Why),
-			})
-		}
-		return true
-	}
-	if s.Epoch != rep.epoch || s.Node != node {
-		s.Since = &rep.when
-		s.History = slices.Insert(s.History, 0, v1alpha1.Transition{
-			From: rep.speak.From, To: node, When: rep.when,
-			Why: rep.speak.Why.String(), TookMillis: rep.speak.Took.Milliseconds(),
+			return err
 		})
-		s.History = s.History[:min(len(s.History), historyLength)]
 	}
-	s.Node, s.Addresses, s.Epoch, s.Transitions = node, rep.at, rep.epoch, rep.count
-	meta.SetStatusCondition(&s.Conditions, metav1.Condition{
-		Type: v1alpha1.Announced, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSpeaking,
-		Message: speakText(node, rep.at, *rep.speak),
-	})
-	return true
+	return group.Wait() == nil
 }
 
-// later tells whether epoch a is of the same Lease as b and comes after it.
-func later(a, b v1alpha1.Epoch) bool {
-	aUID, at, aErr := a.Split()
-	bUID, bt, bErr := b.Split()
-	return aErr == nil && bErr == nil && aUID == bUID && at > bt
+// again puts back what could not be written, unless there is something younger.
+func (r *reporter) again(key types.NamespacedName, rep report, err error) {
+	if !errors.Is(err, context.Canceled) {
+		r.log.Info("status not written", "announcement", key.String(), "err", err.Error())
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, younger := r.pending[key]; !younger {
+		r.pending[key] = rep
+	}
+}
+
+// write brings one report into the status of the very announcement it is about.
+func (r *reporter) write(ctx context.Context, key types.NamespacedName, rep report) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.log.Error(fmt.Errorf("panic: %v", p), "status is given up: please report this", "announcement", key.String())
+			err = nil
+		}
+	}()
+	for range conflictTries {
+		var a v1alpha1.VIPAnnouncement
+		if err := r.client.Get(ctx, key, &a); err != nil {
+			return client.IgnoreNotFound(err)
+		}
+		before := a.Status.DeepCopy()
+		if a.UID != rep.uid || !rep.apply(&a.Status, a.Generation) || equality.Semantic.DeepEqual(*before, a.Status) {
+			return nil
+		}
+		err = client.IgnoreNotFound(r.client.Status().Update(ctx, &a))
+		if !apierrors.IsConflict(err) {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("writing the status of %s: %w", key, err)
+	}
+	return nil
 }

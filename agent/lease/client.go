@@ -5,9 +5,12 @@ package lease
 import (
 	"fmt"
 	"net"
+	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
 	coordinationv1 "k8s.io/api/coordination/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,6 +25,14 @@ const (
 	writeTimeout = 3 * time.Second
 )
 
+// How soon a connection is given up on which nothing comes back. On those
+// that only listen, HTTP/2's pings have to find out, whose times client-go takes from the
+// environment.
+const (
+	dialTimeout = time.Second
+	userTimeout = 3 * time.Second // TCP_USER_TIMEOUT: what is sent is not acknowledged
+)
+
 // Clients are the API clients of an agent, each with its own connection. client-go shares
 // one connection among all configurations that are equal; a dialer of its own makes one
 // different.
@@ -33,26 +44,22 @@ type Clients struct {
 	Write client.Client
 	// Watch lists and watches.
 	Watch client.WithWatch
-	// Status writes what users see.
+	// Status writes what users see: statuses and Events.
 	Status client.Client
 }
 
 // NewClients makes the clients; it connects to nothing.
 func NewClients(cfg *rest.Config) (Clients, error) {
 	scheme := runtime.NewScheme()
-	if err := coordinationv1.AddToScheme(scheme); err != nil {
-		return Clients{}, fmt.Errorf("registering Leases: %w", err)
+	for _, add := range []func(*runtime.Scheme) error{coordinationv1.AddToScheme, eventsv1.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return Clients{}, fmt.Errorf("registering the kinds: %w", err)
+		}
 	}
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		return Clients{}, fmt.Errorf("registering VIPAnnouncements: %w", err)
-	}
-	mapper := newMapper()
-	make := func(cfg *rest.Config) (client.WithWatch, error) {
-		return client.NewWithWatch(cfg, client.Options{Scheme: scheme, Mapper: mapper})
-	}
-	var c Clients
+	opts := client.Options{Scheme: scheme, Mapper: newMapper()}
 	beat := separate(cfg, beatTimeout)
 	beat.NextProtos = []string{"http/1.1"}
+	var c Clients
 	for _, part := range []struct {
 		name string
 		cfg  *rest.Config
@@ -63,7 +70,7 @@ func NewClients(cfg *rest.Config) (Clients, error) {
 		{"watches", separate(cfg, 0), func(w client.WithWatch) { c.Watch = w }},
 		{"status", separate(cfg, writeTimeout), func(w client.WithWatch) { c.Status = w }},
 	} {
-		made, err := make(part.cfg)
+		made, err := client.NewWithWatch(part.cfg, opts)
 		if err != nil {
 			return Clients{}, fmt.Errorf("making the client for %s: %w", part.name, err)
 		}
@@ -78,6 +85,17 @@ func separate(cfg *rest.Config, timeout time.Duration) *rest.Config {
 	out := rest.CopyConfig(cfg)
 	out.QPS, out.RateLimiter = -1, nil
 	out.Timeout = timeout
-	out.Dial = (&net.Dialer{Timeout: time.Second, KeepAlive: 5 * time.Second}).DialContext
+	out.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 5 * time.Second, Control: limitSilence}).DialContext
 	return out
+}
+
+// limitSilence sets TCP_USER_TIMEOUT.
+func limitSilence(_, _ string, c syscall.RawConn) error {
+	var err error
+	if cerr := c.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout/time.Millisecond))
+	}); cerr != nil {
+		return cerr
+	}
+	return err
 }

@@ -56,7 +56,10 @@ func (h *Heartbeat) String() string { return "heartbeat" }
 // Leave marks this node as leaving and waits until that is written.
 func (h *Heartbeat) Leave(ctx context.Context) error {
 	h.leaving.Store(true)
-	h.kick <- struct{}{}
+	select {
+	case h.kick <- struct{}{}:
+	default: // a beat is on its way already, which says so
+	}
 	select {
 	case <-h.left:
 		return nil
@@ -70,9 +73,10 @@ func (h *Heartbeat) Run(ctx context.Context) error {
 	tick := time.NewTicker(h.Every)
 	defer tick.Stop()
 	var last *coordinationv1.Lease // nil: to be read
-	beaten, left := false, false
+	beaten, left, failing := false, false, false
 	for {
 		leaving := h.leaving.Load()
+		before := last
 		l, err := h.beat(ctx, last, beaten, leaving)
 		last, beaten = l, beaten || err == nil
 		if err == nil && leaving && !left {
@@ -82,11 +86,14 @@ func (h *Heartbeat) Run(ctx context.Context) error {
 		switch {
 		case errors.Is(err, ErrSuperseded):
 			return err
-		case apierrors.IsConflict(err):
-			continue // somebody else wrote: read it and see
-		case err != nil && ctx.Err() == nil:
-			h.Log.Info("heartbeat not written", "err", err.Error())
+		case before != nil && (apierrors.IsConflict(err) || apierrors.IsNotFound(err)):
+			continue // somebody else wrote or deleted it: read it and see
+		case err == nil && failing:
+			h.Log.Info("heartbeat written again")
+		case err != nil && !failing && ctx.Err() == nil:
+			h.Log.Info("heartbeat not written, trying on", "err", err.Error())
 		}
+		failing = err != nil
 		select {
 		case <-ctx.Done():
 			return nil

@@ -10,7 +10,6 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/arpeggio-lb/arpeggio/agent/election"
@@ -39,32 +38,30 @@ type Store struct {
 	Namespace string
 }
 
-// Read reads a Service's Lease; one that does not exist is the zero Lease.
-func (s Store) Read(ctx context.Context, name string) (election.Lease, error) {
+// Read reads a Service's Lease; nil: there is none.
+func (s Store) Read(ctx context.Context, name string) (*coordinationv1.Lease, error) {
 	var l coordinationv1.Lease
 	err := s.Client.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: name}, &l)
 	if apierrors.IsNotFound(err) {
-		return election.Lease{}, nil
+		return nil, nil //nolint:nilnil // absence is an answer
 	}
 	if err != nil {
-		return election.Lease{}, fmt.Errorf("reading Lease %q: %w", name, err)
+		return nil, fmt.Errorf("reading Lease %q: %w", name, err)
 	}
-	return FromObject(&l), nil
+	return &l, nil
 }
 
 // Swap writes holder and transitions, if the Lease is still the very one that was seen: the
-// server compares UID and resourceVersion. Everything else of the Lease stays as the
-// manager wrote it, for which seen is the object the watch brought.
-func (s Store) Swap(ctx context.Context, seen *coordinationv1.Lease, expect election.Lease, holder string, transitions int32) (election.Lease, error) {
+// server compares UID and resourceVersion. Everything else of it stays as it was seen.
+func (s Store) Swap(ctx context.Context, seen *coordinationv1.Lease, holder string, transitions int32) (*coordinationv1.Lease, error) {
 	l := seen.DeepCopy()
-	l.UID, l.ResourceVersion = types.UID(expect.UID), expect.ResourceVersion
 	l.Spec.HolderIdentity = &holder
 	l.Spec.LeaseTransitions = &transitions
 	l.Spec.AcquireTime = &metav1.MicroTime{Time: time.Now()} // for people; nobody computes with it
 	if err := s.Client.Update(ctx, l); err != nil {
-		return election.Lease{}, fmt.Errorf("giving Lease %q to %q: %w", l.Name, holder, err)
+		return nil, fmt.Errorf("giving Lease %q to %q: %w", l.Name, holder, err)
 	}
-	return FromObject(l), nil
+	return l, nil
 }
 
 // Beat is another node's heartbeat as a read found it.

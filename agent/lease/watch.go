@@ -31,6 +31,7 @@ type Watch[T client.Object] struct {
 	client client.WithWatch
 	opts   []client.ListOption
 	put    func(types.NamespacedName, T, bool)
+	last   func(T) bool // comes after all else of a list; nil: nothing does
 	synced atomic.Bool
 }
 
@@ -51,6 +52,8 @@ func NewLeaseWatch(c client.WithWatch, namespace, node string, put func(name typ
 			client.MatchingLabelsSelector{Selector: labels.NewSelector().Add(*want)},
 		},
 		put: put,
+		// Whoever has the echo of a heartbeat has seen all Leases as they were then.
+		last: func(l *coordinationv1.Lease) bool { return l.Name == v1alpha1.NodeLease(node) },
 	}, nil
 }
 
@@ -110,6 +113,7 @@ func (s *stream[T]) put(o any) error {
 	if !ok {
 		return fmt.Errorf("%v: got a %T", s.watch, o)
 	}
+	obj.SetManagedFields(nil) // half of the object, and of no use here
 	key := client.ObjectKeyFromObject(obj)
 	s.keys[key] = struct{}{}
 	s.watch.put(key, obj, true)
@@ -137,12 +141,19 @@ func (s *stream[T]) Delete(o any) error {
 	return nil
 }
 
-// Replace hands a whole list on: what is in it, and as deleted what is no longer.
+// Replace hands a whole list on: what is in it, as deleted what is no longer, and then
+// what has to come last.
 func (s *stream[T]) Replace(list []any, _ string) error {
 	var none T
 	gone := s.keys
 	s.keys = make(map[types.NamespacedName]struct{}, len(list))
+	var last []any
 	for _, o := range list {
+		if obj, ok := o.(T); ok && s.watch.last != nil && s.watch.last(obj) {
+			last = append(last, o)
+			delete(gone, client.ObjectKeyFromObject(obj))
+			continue
+		}
 		if err := s.put(o); err != nil {
 			return err
 		}
@@ -150,6 +161,11 @@ func (s *stream[T]) Replace(list []any, _ string) error {
 	for key := range gone {
 		if _, ok := s.keys[key]; !ok {
 			s.watch.put(key, none, false)
+		}
+	}
+	for _, o := range last {
+		if err := s.put(o); err != nil {
+			return err
 		}
 	}
 	s.watch.synced.Store(true)
