@@ -181,7 +181,7 @@ func (s sight) silent(t *testing.T, atMost time.Duration) {
 }
 
 // heard checks that nobody was without an answer to "who has" for longer than a bound. It
-// counts questions that were never answered: on a busy machine, answers are late.
+// counts questions that were never answered: on a busy machine, answers come late.
 func (s sight) heard(t *testing.T, atMost time.Duration) {
 	t.Helper()
 	for _, r := range s.reports {
@@ -190,8 +190,8 @@ func (s sight) heard(t *testing.T, atMost time.Duration) {
 		}
 		unanswered := time.Duration(len(r.Lost)) * asked
 		t.Logf("%s %s: unanswered for %s; latest answer after %s", r.Config.Kind, r.Config.Target.Addr(), unanswered, r.Silence.Length())
-		if unanswered > atMost {
-			t.Errorf("%s %s: %d questions unanswered, that is %s, want at most %s", r.Config.Kind, r.Config.Target.Addr(), len(r.Lost), unanswered, atMost)
+		if unanswered > atMost+s.noise { // an agent leaves questions alone that come to it late
+			t.Errorf("%s %s: %d questions unanswered, that is %s, want at most %s and the noise of %s", r.Config.Kind, r.Config.Target.Addr(), len(r.Lost), unanswered, atMost, s.noise)
 		}
 	}
 }
