@@ -77,7 +77,7 @@ func (w *world) apply(t *testing.T, manifests ...string) {
 	}
 }
 
-// serve applies manifests of Services, which are deleted at the test's end.
+// serve applies manifests, whose objects are deleted at the test's end.
 func (w *world) serve(t *testing.T, manifests ...string) {
 	t.Helper()
 	t.Cleanup(func() { w.remove(t, manifests...) })
@@ -236,25 +236,27 @@ func (w *world) settle(t *testing.T) {
 	})
 }
 
-// evidence shows, if the test fails, what one would look at first; and lets no part of
+// evidence shows, if the test has failed, what one would look at first; and lets no part of
 // Arpeggio be refused anything by the API server in silence. Logs are looked at from a
 // time on.
 func (w *world) evidence(t *testing.T, since time.Time) {
 	t.Helper()
 	run := func(args ...string) string {
-		out, _ := w.lab.Kubectl(context.WithoutCancel(t.Context()), args...).CombinedOutput()
+		out, err := w.lab.Kubectl(t.Context(), args...).CombinedOutput()
+		if err != nil {
+			return string(out) + err.Error() + "\n"
+		}
 		return string(out)
 	}
-	t.Cleanup(func() {
-		logs := run("-n", system, "logs", "--prefix", "--tail=-1", "--ignore-errors", "--since-time="+since.UTC().Format(time.RFC3339), "-l", "app.kubernetes.io/name=arpeggio")
-		for line := range strings.Lines(logs) {
-			if strings.Contains(strings.ToLower(line), "forbidden") {
-				t.Errorf("refused by the API server: %s", line)
-			}
+	logs := run("-n", system, "logs", "--prefix", "--tail=-1", "--ignore-errors", "--since-time="+since.UTC().Format(time.RFC3339), "-l", "app.kubernetes.io/name=arpeggio")
+	for line := range strings.Lines(logs) {
+		if strings.Contains(strings.ToLower(line), "forbidden") {
+			t.Errorf("refused by the API server: %s", line)
 		}
-		if t.Failed() {
-			t.Logf("--- announcements\n%s--- Leases\n%s--- pods\n%s--- logs\n%s",
-				run("get", "vipannouncements", "-A", "-o", "wide"), run("-n", system, "get", "leases"), run("get", "pods", "-A", "-o", "wide"), logs)
-		}
-	})
+	}
+	if t.Failed() {
+		t.Logf("--- announcements\n%s--- the same in full\n%s--- Leases\n%s--- pods\n%s--- logs\n%s",
+			run("get", "vipannouncements", "-A", "-o", "wide"), run("get", "vipannouncements", "-A", "-o", "jsonpath={range .items[*]}{.metadata.name}{\" \"}{.spec}{\" \"}{.status}{\"\\n\"}{end}"),
+			run("-n", system, "get", "leases"), run("get", "pods", "-A", "-o", "wide"), logs)
+	}
 }

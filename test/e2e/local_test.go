@@ -20,25 +20,29 @@ import (
 	"github.com/arpeggio-lb/arpeggio/test/cluster/probe"
 )
 
-// local: with externalTrafficPolicy Local the speaker has a pod of the Service, and without
-// any pod nobody begins to speak, and it says so.
+// local: with externalTrafficPolicy Local the speaker has a pod of the Service, and while
+// there is none anywhere nobody begins to speak, and it says so.
 func (w *world) local(t *testing.T) {
-	here, there := deployment("local-a", 1, "node1"), deployment("local-b", 1, "node3")
 	w.serve(t, service("local", "selector: {app: local}, externalTrafficPolicy: Local, "+dual))
-	t.Cleanup(func() { w.remove(t, here, there) })
 	w.refusedFor(t, "local", v1alpha1.ReasonNoEligibleNode, "endpoint")
-
-	w.apply(t, here)
+	w.serve(t, deployment("local-a", 1, "node1"))
 	a := w.spokenBy(t, "local", "node1", is("node1"))
 	w.served(t, a)
-	w.apply(t, there)
+	w.serve(t, deployment("local-b", 1, "node3"))
 	w.settle(t)
 	w.unmoved(t, a)
+}
 
-	// The pods move, and the VIP follows them.
+// follow: with externalTrafficPolicy Local, the pods move, and the VIP follows them.
+func (w *world) follow(t *testing.T) {
+	here, there := deployment("follow-a", 1, "node1"), deployment("follow-b", 1, "node3")
+	w.serve(t, here, service("follow", "selector: {app: follow}, externalTrafficPolicy: Local, "+dual))
+	a := w.spokenBy(t, "follow", "node1", is("node1"))
+	w.serve(t, there)
+	w.settle(t)
 	watch := w.look(t, 10*time.Millisecond, addresses(t, a), probe.HTTP)
 	w.remove(t, here)
-	b := w.spokenBy(t, "local", "node3", is("node3"))
+	b := w.spokenBy(t, "follow", "node3", is("node3"))
 	seen := watch.end(t)
 	seen.heard(t, hush)
 	seen.succession(t, addresses(t, a), w.mac(t, "node1"), w.mac(t, "node3"))

@@ -64,6 +64,7 @@ func TestArpeggio(t *testing.T) {
 		{"install", w.install},
 		{"service", w.service},
 		{"local", w.local},
+		{"follow", w.follow},
 		{"class", w.class},
 		{"refused", w.refused},
 		{"exclude", w.exclude},
@@ -75,7 +76,7 @@ func TestArpeggio(t *testing.T) {
 		{"crash", w.crash},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			w.evidence(t, since)
+			defer w.evidence(t, since) // before the test's Cleanups
 			w.settle(t)
 			test.run(t)
 		})
