@@ -99,7 +99,6 @@ func (l *loop) stepNow(r *reign, ev election.Event) {
 
 // mark has the reign's voice published and reported at the end of the turn.
 func (l *loop) mark(r *reign) {
-	l.dirty = true
 	if !r.changed {
 		r.changed = true
 		l.changed = append(l.changed, r)
@@ -193,12 +192,13 @@ func (l *loop) swap(r *reign, a election.Swap) {
 // clients' time-outs bound them. f must not touch the reign, but for its name.
 func (l *loop) call(r *reign, f func(ctx context.Context, send func(*coordinationv1.Lease, election.Event))) {
 	ctx, life := l.ctx, r.life
-	go f(ctx, func(o *coordinationv1.Lease, ev election.Event) {
+	send := func(o *coordinationv1.Lease, ev election.Event) {
 		select {
 		case l.in <- answer{to: r, life: life, object: o, event: ev}:
 		case <-ctx.Done():
 		}
-	})
+	}
+	l.calls.Go(func() { f(ctx, send) })
 }
 
 func (l *loop) complain(what, name string, err error) {

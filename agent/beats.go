@@ -83,7 +83,7 @@ func (l *loop) readPeers(now election.Time) (next election.Time) {
 			continue
 		}
 		n.reading, n.asked = true, now
-		go l.readPeer(l.ctx, node)
+		l.calls.Go(func() { l.readPeer(l.ctx, node) })
 	}
 	return next
 }

@@ -5,6 +5,7 @@ package agent
 import (
 	"context"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -66,6 +67,7 @@ type loop struct {
 	done    chan struct{} // closed once the loop has ended
 
 	ctx     context.Context // of the calls made for actions
+	calls   sync.WaitGroup
 	reigns  map[string]*reign
 	leaseOf map[types.NamespacedName]string // by announcement, the name of its reign
 	byAddr  map[netip.Addr]*reign
@@ -78,8 +80,9 @@ type loop struct {
 	linked  bool // facts are known
 	leaving bool
 	left    bool
-	dirty   bool          // tables are to be published
-	changed []*reign      // whose voices are to be reported
+	changed []*reign      // that are to be published anew
+	moved   bool          // byAddr is out of date
+	clash   bool          // an address stands in two reigns
 	checkAt election.Time // when the ports are looked after
 }
 
@@ -114,6 +117,7 @@ func (l *loop) String() string { return "election loop" }
 // Run is the loop.
 func (l *loop) Run(ctx context.Context) error {
 	l.ctx = ctx
+	defer l.calls.Wait()
 	defer close(l.done)
 	defer l.ports.close()
 	timer := time.NewTimer(0)
@@ -203,6 +207,7 @@ func (l *loop) reign(name string) *reign {
 func (l *loop) drop(r *reign) {
 	if len(r.claims) == 0 && r.object == nil {
 		delete(l.reigns, r.name)
+		l.moved = true
 		l.beats.follow(r, nil)
 		l.wakes.remove(r)
 	}

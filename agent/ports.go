@@ -51,13 +51,14 @@ type ports struct {
 
 // openPort is a port and what it was last told.
 type openPort struct {
-	port   port
-	stop   context.CancelFunc
-	voices map[netip.Addr]voiceAt
-	up     bool
-	failed string        // why it is not up
-	since  election.Time // since when, while failed
-	broken bool          // for longer than brokenAfter
+	port    port
+	stop    context.CancelFunc
+	voices  map[netip.Addr]voiceAt
+	entries int // in its table
+	up      bool
+	failed  string        // why it is not up
+	since   election.Time // since when, while failed
+	broken  bool          // for longer than brokenAfter
 }
 
 // voiceAt tells one voice from the next on a port: when it changes, it is announced.
@@ -151,7 +152,7 @@ func (p *ports) publish(ctx context.Context, entries map[string][]neighbor.Entry
 	}
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
 		i, ok := p.links[name]
-		if !ok {
+		if !ok || len(entries[name]) == 0 {
 			continue
 		}
 		o := p.open[name]
@@ -160,6 +161,7 @@ func (p *ports) publish(ctx context.Context, entries map[string][]neighbor.Entry
 				continue
 			}
 		}
+		o.entries = len(entries[name])
 		o.port.SetTable(neighbor.NewTable(p.self(i), entries[name]))
 		o.announce(i.MAC, entries[name])
 	}

@@ -10,40 +10,67 @@ import (
 
 // publish brings tables and reports in line with the elections, where one has changed.
 func (l *loop) publish() {
-	if !l.dirty {
+	if len(l.changed) == 0 {
 		return
 	}
-	l.dirty = false
-	l.setTables()
 	changed := l.changed
 	l.changed = nil
 	for _, r := range changed {
 		r.changed = false
+		r.entries = nil
+		l.guard(r, func() { r.entries = r.table() })
+	}
+	l.setTables(changed)
+	for _, r := range changed {
 		l.guard(r, func() { l.tellVoice(r) })
 	}
 }
 
-// setTables gives every port its table. An address that moves from one Service to another
-// may stand in two announcements for a moment.
-func (l *loop) setTables() {
-	clear(l.byAddr)
+// setTables gives every port its table. Only what is put into them was found anew where it
+// changed: a thousand VIPs that come to this node one by one are a thousand tables.
+func (l *loop) setTables(changed []*reign) {
+	l.resolve(changed)
+	tables := map[string][]neighbor.Entry{}
+	for name, o := range l.ports.open {
+		tables[name] = make([]neighbor.Entry, 0, o.entries)
+	}
 	for _, r := range l.reigns {
-		for _, c := range r.carried {
-			if prior := l.byAddr[c.addr]; prior == nil || r.precedes(prior) {
-				l.byAddr[c.addr] = r
+		for _, e := range r.entries {
+			if l.clash && l.byAddr[e.Addr] != r {
+				continue
+			}
+			for _, i := range e.on {
+				tables[i.Name] = append(tables[i.Name], e.Entry)
 			}
 		}
 	}
-	tables := map[string][]neighbor.Entry{}
-	for addr, r := range l.byAddr {
-		l.guard(r, func() {
-			e, on := r.entry(addr)
-			for _, i := range on {
-				tables[i.Name] = append(tables[i.Name], e)
-			}
-		})
-	}
 	l.ports.publish(l.ctx, tables)
+}
+
+// resolve finds the reign of each address, if that may have changed. An address that moves
+// from one Service to another may stand in two announcements for a moment: the one that
+// has a voice counts.
+func (l *loop) resolve(changed []*reign) {
+	moved := l.moved
+	for _, r := range changed {
+		for _, e := range r.entries {
+			moved = moved || l.byAddr[e.Addr] != r
+		}
+	}
+	if !moved {
+		return
+	}
+	l.moved, l.clash = false, false
+	clear(l.byAddr)
+	for _, r := range l.reigns {
+		for _, e := range r.entries {
+			prior := l.byAddr[e.Addr]
+			l.clash = l.clash || prior != nil
+			if prior == nil || r.precedes(prior) {
+				l.byAddr[e.Addr] = r
+			}
+		}
+	}
 }
 
 // tellVoice tells users of a voice that is new, or is of another epoch or other cards than

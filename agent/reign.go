@@ -37,6 +37,7 @@ type reign struct {
 	slot    int               // in wakes; -1: not there
 	speech  *speech           // while it speaks
 	changed bool              // is in loop.changed
+	entries []entry           // as last published
 
 	uid string // of a Lease
 	id  [16]byte
@@ -46,6 +47,13 @@ type reign struct {
 type carried struct {
 	addr netip.Addr
 	on   []v1alpha1.InterfaceFacts
+}
+
+// entry is an address in the tables of some interfaces.
+type entry struct {
+	neighbor.Entry
+
+	on []v1alpha1.InterfaceFacts
 }
 
 // speech is what is known of a voice for those who are told of it: it outlives the
@@ -175,16 +183,23 @@ func (r *reign) precedes(o *reign) bool {
 	return r.name < o.name
 }
 
-// entry is what a port's table says of one address of this reign, and on which interfaces.
-func (r *reign) entry(addr netip.Addr) (e neighbor.Entry, on []v1alpha1.InterfaceFacts) {
-	i := slices.IndexFunc(r.carried, func(c carried) bool { return c.addr == addr })
-	e = neighbor.Entry{Addr: addr, Join: slices.Contains(r.announcement.Spec.Candidates, r.state.Config.Node)}
+// table is what the ports' tables say of this reign's addresses.
+func (r *reign) table() []entry {
+	if r.announcement == nil {
+		return nil
+	}
+	e := neighbor.Entry{Join: slices.Contains(r.announcement.Spec.Candidates, r.state.Config.Node)}
 	epoch := r.state.Lease()
 	if voice, ok := r.state.Voice(); ok {
 		epoch, e.Voice, e.NeedsEcho, e.Standing = voice, true, r.state.NeedsEcho(), neighbor.StandingLease
 	}
 	e.LeaseUID, e.Transitions = r.leaseID(epoch.UID), uint32(epoch.Transitions)
-	return e, r.carried[i].on
+	entries := make([]entry, 0, len(r.carried))
+	for _, c := range r.carried {
+		e.Addr = c.addr
+		entries = append(entries, entry{Entry: e, on: c.on})
+	}
+	return entries
 }
 
 // leaseID is a Lease's UID as marks carry it: UIDs are opaque, so it is a hash.

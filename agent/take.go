@@ -143,6 +143,7 @@ func (l *loop) relink() {
 func (l *loop) stepPolicy(r *reign) {
 	l.guard(r, func() {
 		r.carry(l.facts)
+		l.moved = true
 		l.mark(r)
 		switch {
 		case r.announcement == nil:

@@ -1,0 +1,503 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/arpeggio-lb/arpeggio/agent/link"
+	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
+	"github.com/arpeggio-lb/arpeggio/agent/wire"
+	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
+)
+
+// has fails the test unless one of the texts holds all the words.
+func has(t *testing.T, texts []string, words ...string) {
+	t.Helper()
+	for _, s := range texts {
+		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(s, w) }) {
+			return
+		}
+	}
+	t.Errorf("none of %q says %q", texts, words)
+}
+
+func TestNewServiceIsSpokenFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1", "n2")
+		time.Sleep(3 * time.Second)
+		key := w.announce("web", "n1", "n2")
+		w.until("n1", time.Second)
+		time.Sleep(time.Second)
+		w.speaks("n1")
+		s := w.status(key)
+		want := []v1alpha1.SpokenAddress{
+			{Address: vip4, Interface: "eth0", MAC: "02:00:00:00:00:01"},
+			{Address: vip6, Interface: "eth0", MAC: "02:00:00:00:00:01"},
+		}
+		if s.Node != "n1" || !slices.Equal(s.Addresses, want) || len(s.History) != 1 || s.Since == nil {
+			t.Errorf("status %+v", s)
+		}
+		if len(s.Conditions) != 1 || s.Conditions[0].Status != metav1.ConditionTrue {
+			t.Errorf("conditions %+v", s.Conditions)
+		}
+		if notes := w.nodes["n1"].notes(); len(notes) != 1 {
+			t.Errorf("Events %q, want one", notes)
+		}
+		has(t, w.nodes["n1"].notes(), "VIPAnnounced: node n1 now speaks for "+vip4+" on eth0 (02:00:00:00:00:01)")
+	})
+}
+
+// Nothing is written while nothing happens.
+func TestIdleWritesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1", "n2")
+		w.announce("web", "n1", "n2")
+		w.until("n1", 5*time.Second)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		swaps, reports := w.swaps, w.nodes["n1"].reports
+		time.Sleep(5 * time.Minute)
+		w.speaks("n1") // after it nothing runs
+		if w.swaps != swaps || w.nodes["n1"].reports != reports || w.nodes["n2"].reports != 0 {
+			t.Errorf("%d swaps and %d reports while idle", w.swaps-swaps, w.nodes["n1"].reports-reports)
+		}
+		if n := len(w.nodes["n1"].loop.sent); n > 4 {
+			t.Errorf("%d heartbeats are remembered", n)
+		}
+	})
+}
+
+func TestCrashIsTakenOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1", "n2", "n3")
+		key := w.announce("web", "n1", "n2", "n3")
+		w.until("n1", 5*time.Second)
+		time.Sleep(20 * time.Second)
+		w.nodes["n1"].kill()
+		w.until("n2", 10*time.Second)
+		time.Sleep(time.Second)
+		w.speaks("n2")
+		s := w.status(key)
+		if s.Node != "n2" || len(s.History) != 2 || s.History[0].From != "n1" || s.History[0].TookMillis == 0 {
+			t.Errorf("status %+v", s)
+		}
+		has(t, w.nodes["n2"].notes(), "VIPAnnounced", "takeover from n1 after", "owner silent")
+	})
+}
+
+// A node that leaves says so first; nothing is lost while it hands over.
+func TestLeaveHandsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1", "n2", "n3")
+		key := w.announce("web", "n1", "n2", "n3")
+		w.until("n1", 5*time.Second)
+		time.Sleep(10 * time.Second)
+		done := make(chan struct{})
+		go func() {
+			shutDown(t.Context(), w.nodes["n1"].loop, w.nodes["n1"], logr.Discard())
+			close(done)
+		}()
+		for left := false; !left; {
+			select {
+			case <-done:
+				left = true
+			case <-time.After(time.Millisecond):
+			}
+			if got := w.answers(vip4); len(got) != 1 {
+				t.Fatalf("%v answer during the handover", got)
+			}
+		}
+		w.nodes["n1"].kill()
+		time.Sleep(time.Second)
+		w.speaks("n2")
+		if s := w.status(key); s.Node != "n2" || s.History[0].From != "n1" {
+			t.Errorf("status %+v", s)
+		}
+		has(t, w.nodes["n1"].notes(), "VIPHandedOver: node n1 handed "+vip4+", "+vip6+" over to n2: the node's agent shuts down")
+		has(t, w.nodes["n2"].notes(), "handed over by n1")
+	})
+}
+
+// Everybody gets SIGTERM: nobody hands to a node that leaves.
+func TestNobodyHandsToWhoLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1", "n2", "n3")
+		w.announce("web", "n1", "n2", "n3")
+		w.until("n1", 5*time.Second)
+		time.Sleep(10 * time.Second)
+		_ = w.nodes["n2"].Leave(t.Context())
+		time.Sleep(3 * time.Second)
+		shutDown(t.Context(), w.nodes["n1"].loop, w.nodes["n1"], logr.Discard())
+		time.Sleep(time.Second)
+		w.speaks("n3")
+	})
+}
+
+func TestAnnouncementDeletedMeansSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1", "n2")
+		key := w.announce("web", "n1", "n2")
+		w.until("n1", 5*time.Second)
+		w.withdraw(key)
+		time.Sleep(100 * time.Millisecond)
+		w.speaks("")
+		if n := w.nodes["n1"].loop.ports; len(n.open) != 0 {
+			t.Errorf("%d ports are open for nothing", len(n.open))
+		}
+	})
+}
+
+// The two streams bring a Service's objects, their deletion and re-creation in any order.
+func TestRecreatedInAnyOrder(t *testing.T) {
+	type step struct {
+		name string
+		do   func(w *world)
+	}
+	name := v1alpha1.ServiceLease("default", "web")
+	unLease := step{"-lease", func(w *world) { w.remove(name) }}
+	lease := step{"+lease", func(w *world) { w.lease("web") }}
+	unAnnounce := step{"-announcement", func(w *world) {
+		for key := range w.announcements {
+			w.withdraw(key)
+		}
+	}}
+	announce := step{"+announcement", func(w *world) {
+		w.publish("web", func(s *v1alpha1.VIPAnnouncementSpec) { s.Candidates = []string{"n1", "n2"} })
+	}}
+	for _, order := range [][]step{
+		{unLease, unAnnounce, lease, announce},
+		{unLease, unAnnounce, announce, lease},
+		{unAnnounce, unLease, announce, lease},
+		{unAnnounce, announce, unLease, lease},
+		{unLease, lease, unAnnounce, announce},
+	} {
+		var names []string
+		for _, s := range order {
+			names = append(names, s.name)
+		}
+		t.Run(strings.Join(names, " "), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, "n1", "n2")
+				key := w.announce("web", "n1", "n2")
+				w.until("n1", 5*time.Second)
+				for _, s := range order {
+					s.do(w)
+					time.Sleep(5 * time.Millisecond)
+					if got := w.answers(vip4); len(got) > 1 {
+						t.Fatalf("after %s %v answer", s.name, got)
+					}
+				}
+				w.until("n1", 5*time.Second)
+				time.Sleep(time.Second)
+				w.speaks("n1")
+				if s := w.status(key); s.Node != "n1" {
+					t.Errorf("status %+v", s)
+				}
+			})
+		})
+	}
+}
+
+// Two announcements name one Lease: that of the Lease's own Service counts, whoever came
+// last, and the other's end changes nothing.
+func TestTwoAnnouncementsOneLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1", "n2")
+		w.announce("web", "n1", "n2")
+		w.until("n1", 5*time.Second)
+		other := w.publish("api", func(s *v1alpha1.VIPAnnouncementSpec) {
+			s.LeaseName, s.Candidates = v1alpha1.ServiceLease("default", "web"), []string{"n2"}
+			s.Addresses = []v1alpha1.AnnouncedAddress{{Address: "192.0.2.241"}}
+		})
+		time.Sleep(3 * time.Second)
+		w.speaks("n1")
+		w.withdraw(other)
+		time.Sleep(3 * time.Second)
+		w.speaks("n1")
+	})
+}
+
+// An announcement gets another Lease: the old one's election ends, the new one's begins.
+func TestLeaseNameChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1", "n2")
+		key := w.announce("web", "n1", "n2")
+		w.until("n1", 5*time.Second)
+		l := w.lease("web")
+		l.Name = "shared.default.abc"
+		l.Spec.HolderIdentity = nil
+		w.write(l)
+		w.publish("web", func(s *v1alpha1.VIPAnnouncementSpec) { s.LeaseName = l.Name })
+		time.Sleep(3 * time.Second)
+		if got := w.answers(vip4); len(got) != 1 {
+			t.Errorf("%v answer", got)
+		}
+		if s := w.status(key); s.Node == "" || !strings.HasPrefix(string(s.Epoch), string(w.leases[l.Name].UID)+"/") {
+			t.Errorf("status %+v", s)
+		}
+	})
+}
+
+func TestLinkDownHandsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1", "n2")
+		key := w.announce("web", "n1", "n2")
+		w.until("n1", 5*time.Second)
+		time.Sleep(10 * time.Second)
+		w.nodes["n1"].link()
+		took := w.until("n2", 2*time.Second)
+		if took > time.Second {
+			t.Errorf("handed over after %s", took)
+		}
+		time.Sleep(time.Second)
+		w.speaks("n2")
+		if s := w.status(key); s.Node != "n2" {
+			t.Errorf("status %+v", s)
+		}
+		has(t, w.nodes["n1"].notes(), "no interface to speak on")
+		w.nodes["n1"].link(w.nodes["n1"].eth0()) // it does not come back for it
+		time.Sleep(10 * time.Second)
+		w.speaks("n2")
+	})
+}
+
+// Sockets that cannot be opened are as good as no interface.
+func TestPortThatFailsHandsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1", "n2")
+		w.announce("web", "n1", "n2")
+		w.until("n1", 5*time.Second)
+		time.Sleep(10 * time.Second)
+		w.nodes["n1"].failPorts(errors.New("operation not permitted"))
+		time.Sleep(5 * time.Second)
+		if h := w.holder("web"); h != "n2" {
+			t.Errorf("%q holds the Lease of a VIP that n1 cannot speak for", h)
+		}
+		w.nodes["n1"].failPorts(nil)
+		w.nodes["n2"].failPorts(errors.New("operation not permitted"))
+		time.Sleep(5 * time.Second)
+		if h := w.holder("web"); h != "n1" {
+			t.Errorf("%q holds the Lease, want n1, whose port works again", h)
+		}
+	})
+}
+
+// A port that comes back announces its voices.
+func TestPortThatComesBackAnnounces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1")
+		w.announce("web", "n1")
+		w.until("n1", 5*time.Second)
+		time.Sleep(time.Minute)
+		claims := 0
+		listener := neighbor.NewTable(neighbor.Self{}, []neighbor.Entry{{Addr: netip.MustParseAddr(vip4)}})
+		w.segment.Tap(func(frame []byte) {
+			if listener.Decide(nil, frame, neighbor.Gate{}).Heard.Sound == neighbor.HeardClaim {
+				claims++
+			}
+		})
+		w.nodes["n1"].failPorts(errors.New("network is down"))
+		time.Sleep(300 * time.Millisecond)
+		w.nodes["n1"].failPorts(nil)
+		time.Sleep(300 * time.Millisecond)
+		w.speaks("n1")
+		if claims == 0 {
+			t.Error("nothing was announced")
+		}
+	})
+}
+
+// Before the node's links are known, nobody concludes that there are none.
+func TestRestartKeepsTheVIP(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1", "n2")
+		key := w.announce("web", "n1", "n2")
+		w.until("n1", 5*time.Second)
+		time.Sleep(10 * time.Second)
+		w.nodes["n1"].kill()
+		time.Sleep(500 * time.Millisecond)
+		w.boot("n1")
+		w.until("n1", 3*time.Second)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if s := w.status(key); s.Node != "n1" || len(s.History) != 1 || w.swaps != 1 {
+			t.Errorf("%d swaps, status %+v", w.swaps, s)
+		}
+	})
+}
+
+// Cut from the API the speaker falls silent before another may take its VIPs.
+func TestCutFromAPI(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1", "n2")
+		w.announce("web", "n1", "n2")
+		w.until("n1", 5*time.Second)
+		time.Sleep(10 * time.Second)
+		w.nodes["n1"].cutAPI()
+		w.until("n2", 15*time.Second)
+		w.nodes["n1"].heal()
+		for range 1000 {
+			time.Sleep(10 * time.Millisecond)
+			if got := w.answers(vip4); len(got) != 1 || got[0] != "n2" {
+				t.Fatalf("%v answer after the return", got)
+			}
+		}
+		has(t, w.nodes["n1"].notes(), "VIPWithdrawn", "heartbeats do not reach")
+	})
+}
+
+// Somebody else's write between the election's look and its own is not undone, and does
+// not stop it.
+func TestSwapKeepsWhatOthersWrote(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1", "n2")
+		w.announce("web", "n1", "n2")
+		w.until("n1", 5*time.Second)
+		time.Sleep(10 * time.Second)
+		for i := range 50 {
+			synctest.Wait()
+			l := w.leases[v1alpha1.ServiceLease("default", "web")].DeepCopy()
+			l.Annotations["note"] = strings.Repeat("x", i)
+			w.write(l)
+			if i == 20 {
+				w.publish("web", func(s *v1alpha1.VIPAnnouncementSpec) { s.MoveTo = "n2" })
+			}
+			time.Sleep(3 * time.Millisecond)
+		}
+		w.until("n2", 3*time.Second)
+		if n := len(w.leases[v1alpha1.ServiceLease("default", "web")].Annotations["note"]); n != 49 {
+			t.Errorf("the annotation is of write %d, want 49", n)
+		}
+	})
+}
+
+// A panic costs one VIP its voice, until its objects change or a while has passed.
+func TestPanicCostsOneVIP(t *testing.T) {
+	const other = "192.0.2.241"
+	for name, mend := range map[string]func(w *world){
+		"objects change": func(w *world) {
+			for _, name := range []string{"web", "api"} {
+				w.publish(name, func(s *v1alpha1.VIPAnnouncementSpec) { s.Candidates = []string{"n1", "n2"} })
+			}
+		},
+		"a while passes": func(*world) { time.Sleep(skipFor) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, "n1")
+				w.announce("web", "n1")
+				w.lease("api")
+				w.publish("api", func(s *v1alpha1.VIPAnnouncementSpec) {
+					s.Candidates, s.Addresses = []string{"n1"}, []v1alpha1.AnnouncedAddress{{Address: other}}
+				})
+				w.until("n1", 5*time.Second)
+				time.Sleep(time.Second)
+				w.nodes["n1"].poison()
+				eth0 := w.nodes["n1"].eth0()
+				eth0.MAC[4] = 1
+				w.nodes["n1"].link(eth0) // is reported for both
+				time.Sleep(time.Second)
+				if got := len(w.answers(vip4)) + len(w.answers(other)); got != 1 {
+					t.Errorf("%d of two VIPs answer, want one", got)
+				}
+				has(t, w.nodes["n1"].notes(), "VIPWithdrawn", "failed on this object")
+				mend(w)
+				time.Sleep(3 * time.Second)
+				if got := len(w.answers(vip4)) + len(w.answers(other)); got != 2 {
+					t.Errorf("%d of two VIPs answer afterwards", got)
+				}
+			})
+		})
+	}
+}
+
+// Voices without a mark, of another cluster, or of the own card are not heard.
+func TestForeignVoicesAreIgnored(t *testing.T) {
+	addr := netip.MustParseAddr(vip4)
+	sound := func(change func(*wire.Heard)) wire.Heard {
+		h := wire.Heard{Heard: neighbor.Heard{
+			Sound: neighbor.HeardAnswer, Addr: addr, MAC: neighbor.MAC{2, 9}, Marked: true, Mark: neighbor.Mark{Transitions: 99},
+		}}
+		change(&h)
+		return h
+	}
+	for name, h := range map[string]wire.Heard{
+		"unmarked":    sound(func(h *wire.Heard) { h.Marked = false }),
+		"question":    sound(func(h *wire.Heard) { h.Sound = neighbor.HeardQuestion }),
+		"own card":    sound(func(h *wire.Heard) { h.MAC = neighbor.MAC{2, 0, 0, 0, 0, 1} }),
+		"other VIP":   sound(func(h *wire.Heard) { h.Addr = netip.MustParseAddr("192.0.2.9") }),
+		"other Lease": sound(func(h *wire.Heard) { h.Mark.LeaseUID = [16]byte{1} }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, "n1", "n2")
+				w.announce("web", "n1", "n2")
+				w.until("n1", 5*time.Second)
+				time.Sleep(time.Second)
+				w.nodes["n1"].loop.sounds <- h
+				time.Sleep(100 * time.Millisecond)
+				w.speaks("n1")
+			})
+		})
+	}
+	t.Run("a later epoch's voice ends it", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, "n1", "n2")
+			w.announce("web", "n1", "n2")
+			w.until("n1", 5*time.Second)
+			time.Sleep(time.Second)
+			uid := string(w.leases[v1alpha1.ServiceLease("default", "web")].UID)
+			w.nodes["n1"].loop.sounds <- sound(func(h *wire.Heard) { h.Mark.LeaseUID = newReign("").leaseID(uid) })
+			time.Sleep(10 * time.Millisecond)
+			w.speaks("")
+		})
+	})
+}
+
+// The cards of nodes that are gone are forgotten; the own facts are written again.
+func TestFactsDeleted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1", "n2")
+		time.Sleep(time.Second)
+		w.nodes["n2"].kill()
+		w.remove(v1alpha1.FactsLease("n2"))
+		w.remove(v1alpha1.FactsLease("n1"))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		l := w.nodes["n1"].loop
+		if _, ok := l.peers[v1alpha1.FactsLease("n2")]; ok {
+			t.Error("n2's facts are still there")
+		}
+		if w.leases[v1alpha1.FactsLease("n1")] == nil || len(l.reigns) != 0 {
+			t.Errorf("own facts not written again, or %d reigns made of facts", len(l.reigns))
+		}
+	})
+}
+
+// A new MAC is announced and reported, and is no new voice.
+func TestNewMACIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1")
+		key := w.announce("web", "n1")
+		w.until("n1", 5*time.Second)
+		eth0 := w.nodes["n1"].eth0()
+		eth0.MAC = neighbor.MAC{2, 0, 0, 0, 1, 1}
+		w.nodes["n1"].link(link.Interface{Name: "dummy0", MAC: neighbor.MAC{2, 7}}, eth0)
+		time.Sleep(time.Second)
+		s := w.status(key)
+		if s.Addresses[0].MAC != "02:00:00:00:01:01" || len(s.History) != 1 || len(w.nodes["n1"].notes()) != 1 {
+			t.Errorf("status %+v, Events %q", s, w.nodes["n1"].notes())
+		}
+		w.speaks("n1")
+	})
+}

@@ -1,0 +1,507 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/testr"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/arpeggio-lb/arpeggio/agent/election"
+	"github.com/arpeggio-lb/arpeggio/agent/lease"
+	"github.com/arpeggio-lb/arpeggio/agent/link"
+	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
+	"github.com/arpeggio-lb/arpeggio/agent/wire"
+	"github.com/arpeggio-lb/arpeggio/agent/wire/wiretest"
+	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
+)
+
+const (
+	vip4    = "192.0.2.240"
+	vip6    = "2001:db8::f0"
+	latency = 2 * time.Millisecond // of the API
+)
+
+// world is a cluster in memory: an API server that keeps Leases and announcements, a
+// segment, and nodes with the loop as it ships. It runs in a synctest bubble.
+type world struct {
+	t       *testing.T
+	segment *wiretest.Segment
+	nodes   map[string]*machine
+
+	mu            sync.Mutex // guards what follows
+	version       int
+	leases        map[string]*coordinationv1.Lease
+	announcements map[types.NamespacedName]*v1alpha1.VIPAnnouncement
+	swaps         int
+}
+
+// machine is a node with its agent.
+type machine struct {
+	world *world
+	name  string
+	mac   neighbor.MAC
+	loop  *loop
+	stop  context.CancelFunc
+	ended chan struct{}
+	watch chan input
+
+	mu       sync.Mutex // guards what follows
+	cut      bool       // from the API
+	leaving  bool
+	poisoned bool
+	portErr  error // of ports that are made
+	ports    []*wiretest.Port
+	events   []event
+	reports  int
+}
+
+func newWorld(t *testing.T, nodes ...string) *world {
+	w := &world{
+		t: t, segment: wiretest.NewSegment(), nodes: map[string]*machine{},
+		leases: map[string]*coordinationv1.Lease{}, announcements: map[types.NamespacedName]*v1alpha1.VIPAnnouncement{},
+	}
+	for _, n := range nodes {
+		w.boot(n)
+	}
+	t.Cleanup(func() {
+		for _, m := range w.nodes {
+			m.kill()
+		}
+	})
+	return w
+}
+
+// boot starts a node's agent.
+func (w *world) boot(name string) *machine {
+	m := &machine{
+		world: w, name: name, mac: neighbor.MAC{2, 0, 0, 0, 0, name[len(name)-1] - '0'},
+		ended: make(chan struct{}), watch: make(chan input, 10000),
+	}
+	log := logr.Discard()
+	if testing.Verbose() {
+		log = testr.New(w.t).WithName(name)
+	}
+	m.loop = newLoop(election.Defaults(name), m, Options{Node: name, Installation: "this one", Incarnation: name, Log: log})
+	m.loop.now = w.segment.Clock
+	m.loop.ports.make = func(c wire.Config) (port, error) {
+		p := w.segment.Plug(c)
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.ports = append(m.ports, p)
+		return &plug{Port: p, machine: m}, nil
+	}
+	m.loop.report, m.loop.publics, m.loop.events = m, factsOf{m}, m
+	ctx, stop := context.WithCancel(context.Background())
+	m.stop = stop
+	w.mu.Lock()
+	w.nodes[name] = m
+	for _, n := range slices.Sorted(maps.Keys(w.leases)) {
+		m.watch <- leaseChanged{name: n, lease: w.leases[n].DeepCopy()}
+	}
+	for key, a := range w.announcements {
+		m.watch <- announcementChanged{key: key, announcement: a.DeepCopy()}
+	}
+	w.mu.Unlock()
+	var tasks sync.WaitGroup
+	tasks.Go(func() { _ = m.loop.Run(ctx) })
+	tasks.Go(func() { m.beat(ctx) })
+	tasks.Go(func() { m.pump(ctx) })
+	go func() {
+		tasks.Wait()
+		close(m.ended)
+	}()
+	m.link(m.eth0())
+	return m
+}
+
+// kill ends the agent as a crash does.
+func (m *machine) kill() {
+	m.stop()
+	<-m.ended
+}
+
+// plug is a port that can be made to fail.
+type plug struct {
+	*wiretest.Port
+
+	machine *machine
+}
+
+func (p *plug) State() wire.State {
+	p.machine.mu.Lock()
+	defer p.machine.mu.Unlock()
+	if p.machine.portErr != nil {
+		return wire.State{Err: p.machine.portErr}
+	}
+	return p.Port.State()
+}
+
+func (p *plug) Send(frames ...[]byte) error {
+	if err := p.State().Err; err != nil {
+		return err
+	}
+	return p.Port.Send(frames...)
+}
+
+// failPorts has the node's sockets fail, or with nil work again.
+func (m *machine) failPorts(err error) {
+	m.mu.Lock()
+	m.portErr = err
+	m.mu.Unlock()
+}
+
+func (m *machine) eth0() link.Interface {
+	last := m.mac[5]
+	return link.Interface{
+		Name: "eth0", Index: 2, MAC: m.mac, MTU: 1500,
+		Prefixes:  []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, last}), 24), netip.MustParsePrefix(fmt.Sprintf("2001:db8::%d/64", last))},
+		IPv4:      netip.AddrFrom4([4]byte{192, 0, 2, last}),
+		LinkLocal: netip.MustParseAddr(fmt.Sprintf("fe80::%d", last)),
+	}
+}
+
+// link sets the node's interfaces.
+func (m *machine) link(is ...link.Interface) {
+	m.loop.put(linksChanged{links: link.Snapshot{Interfaces: is}})
+}
+
+// cutAPI cuts the node from the API; heal connects it again, and its watch lists anew.
+func (m *machine) cutAPI() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.cut = true
+}
+
+func (m *machine) heal() {
+	m.mu.Lock()
+	m.cut = false
+	m.mu.Unlock()
+	m.world.mu.Lock()
+	defer m.world.mu.Unlock()
+	for n, l := range m.world.leases {
+		m.watch <- leaseChanged{name: n, lease: l.DeepCopy()}
+	}
+}
+
+func (m *machine) away() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.cut {
+		return errors.New("the API server is away")
+	}
+	return nil
+}
+
+// pump carries what the watches bring.
+func (m *machine) pump(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case in := <-m.watch:
+			time.Sleep(latency)
+			m.loop.put(in)
+		}
+	}
+}
+
+// beat writes the heartbeat.
+func (m *machine) beat(ctx context.Context) {
+	tick := time.NewTicker(2 * time.Second)
+	defer tick.Stop()
+	for {
+		if m.away() == nil {
+			m.writeBeat()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (m *machine) writeBeat() {
+	stamp := metav1.NowMicro()
+	m.loop.beatSent(stamp, m.world.segment.Clock())
+	m.mu.Lock()
+	notes := map[string]string{v1alpha1.AnnotationLeaving: strconv.FormatBool(m.leaving)}
+	m.mu.Unlock()
+	m.world.write(&coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: v1alpha1.NodeLease(m.name), Annotations: notes,
+			Labels: map[string]string{v1alpha1.LabelWatch: v1alpha1.WatchNode(m.name)},
+		},
+		Spec: coordinationv1.LeaseSpec{RenewTime: &stamp},
+	})
+}
+
+// Leave marks the node as leaving.
+func (m *machine) Leave(context.Context) error {
+	m.mu.Lock()
+	m.leaving = true
+	m.mu.Unlock()
+	m.writeBeat()
+	return nil
+}
+
+type factsOf struct{ *machine }
+
+// put writes the node's facts.
+func (f factsOf) put(facts v1alpha1.Facts) {
+	text, err := facts.Encode()
+	if err != nil {
+		panic(err)
+	}
+	f.world.write(&coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        v1alpha1.FactsLease(f.name),
+			Labels:      map[string]string{v1alpha1.LabelWatch: v1alpha1.WatchFacts},
+			Annotations: map[string]string{v1alpha1.AnnotationFacts: text},
+		},
+	})
+}
+
+// put writes a status.
+func (m *machine) put(key types.NamespacedName, rep report) {
+	m.mu.Lock()
+	poisoned := m.poisoned
+	m.poisoned = false
+	m.reports++
+	m.mu.Unlock()
+	if poisoned {
+		panic("poison")
+	}
+	w := m.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if a := w.announcements[key]; a != nil && a.UID == rep.uid && rep.apply(&a.Status, 1) {
+		w.tell(announcementChanged{key: key, announcement: a.DeepCopy()})
+	}
+}
+
+// poison has the loop panic over the next VIP it reports.
+func (m *machine) poison() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.poisoned = true
+}
+
+func (m *machine) record(e event) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.events = append(m.events, e)
+}
+
+// notes gives the Events so far.
+func (m *machine) notes() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var notes []string
+	for _, e := range m.events {
+		notes = append(notes, e.reason+": "+e.note)
+	}
+	return notes
+}
+
+// write creates or replaces a Lease, and tells those whose watch it concerns.
+func (w *world) write(l *coordinationv1.Lease) *coordinationv1.Lease {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.writeLocked(l)
+}
+
+func (w *world) writeLocked(l *coordinationv1.Lease) *coordinationv1.Lease {
+	w.version++
+	l = l.DeepCopy()
+	l.ResourceVersion = strconv.Itoa(w.version)
+	l.UID = types.UID("uid-" + strconv.Itoa(w.version))
+	if old := w.leases[l.Name]; old != nil {
+		l.UID = old.UID
+	}
+	w.leases[l.Name] = l
+	w.tell(leaseChanged{name: l.Name, lease: l})
+	return l.DeepCopy()
+}
+
+// remove deletes a Lease.
+func (w *world) remove(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.leases, name)
+	w.tell(leaseChanged{name: name})
+}
+
+func (w *world) tell(in input) {
+	for _, m := range w.nodes {
+		if m.away() == nil {
+			if l, ok := in.(leaseChanged); ok && l.lease != nil {
+				in = leaseChanged{name: l.name, lease: l.lease.DeepCopy()}
+			}
+			m.watch <- in
+		}
+	}
+}
+
+// Read, Swap and ReadBeat are the node's calls.
+func (m *machine) Read(ctx context.Context, name string) (*coordinationv1.Lease, error) {
+	time.Sleep(latency)
+	m.world.mu.Lock()
+	defer m.world.mu.Unlock()
+	return m.world.leases[name].DeepCopy(), cmp.Or(m.away(), ctx.Err())
+}
+
+// Swap compares UID and resourceVersion, as the API server does.
+func (m *machine) Swap(ctx context.Context, seen *coordinationv1.Lease, holder string, transitions int32) (*coordinationv1.Lease, error) {
+	time.Sleep(latency)
+	if err := cmp.Or(m.away(), ctx.Err()); err != nil {
+		return nil, err
+	}
+	w := m.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := w.leases[seen.Name]
+	if now == nil || now.UID != seen.UID || now.ResourceVersion != seen.ResourceVersion {
+		return nil, apierrors.NewConflict(schema.GroupResource{Resource: "leases"}, seen.Name, nil)
+	}
+	w.swaps++
+	l := seen.DeepCopy()
+	l.Spec.HolderIdentity, l.Spec.LeaseTransitions = &holder, &transitions
+	return w.writeLocked(l), nil
+}
+
+// ReadBeat reads another node's heartbeat.
+func (m *machine) ReadBeat(ctx context.Context, node string) (lease.Beat, error) {
+	l, err := m.Read(ctx, v1alpha1.NodeLease(node))
+	if l == nil || err != nil {
+		return lease.Beat{}, err
+	}
+	return lease.Beat{Seen: l.ResourceVersion, Leaving: l.Annotations[v1alpha1.AnnotationLeaving] == "true"}, nil
+}
+
+// announce makes a Service's Lease and announcement, as the manager does.
+func (w *world) announce(name string, candidates ...string) types.NamespacedName {
+	w.lease(name)
+	return w.publish(name, func(s *v1alpha1.VIPAnnouncementSpec) { s.Candidates = candidates })
+}
+
+// lease makes a Service's Lease.
+func (w *world) lease(name string) *coordinationv1.Lease {
+	return w.write(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
+		Name:        v1alpha1.ServiceLease("default", name),
+		Labels:      map[string]string{v1alpha1.LabelWatch: v1alpha1.WatchService},
+		Annotations: map[string]string{v1alpha1.AnnotationServiceUID: "service " + name},
+	}})
+}
+
+// publish writes a Service's announcement: the one that is there, changed.
+func (w *world) publish(name string, change func(*v1alpha1.VIPAnnouncementSpec)) types.NamespacedName {
+	key := types.NamespacedName{Namespace: "default", Name: name}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	a := w.announcements[key]
+	if a == nil {
+		w.version++
+		a = &v1alpha1.VIPAnnouncement{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: key.Namespace, Name: key.Name, UID: types.UID("announcement " + strconv.Itoa(w.version)),
+				OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(
+					&metav1.ObjectMeta{Name: name, UID: types.UID("service " + name)}, schema.GroupVersionKind{Version: "v1", Kind: "Service"})},
+			},
+			Spec: v1alpha1.VIPAnnouncementSpec{
+				LeaseName: v1alpha1.ServiceLease("default", name),
+				Addresses: []v1alpha1.AnnouncedAddress{{Address: vip4}, {Address: vip6}},
+			},
+		}
+		w.announcements[key] = a
+	}
+	change(&a.Spec)
+	w.tell(announcementChanged{key: key, announcement: a.DeepCopy()})
+	return key
+}
+
+// withdraw deletes an announcement.
+func (w *world) withdraw(key types.NamespacedName) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.announcements, key)
+	w.tell(announcementChanged{key: key})
+}
+
+func (w *world) status(key types.NamespacedName) v1alpha1.VIPAnnouncementStatus {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return *w.announcements[key].Status.DeepCopy()
+}
+
+func (w *world) holder(name string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	l := w.leases[v1alpha1.ServiceLease("default", name)]
+	if l == nil || l.Spec.HolderIdentity == nil {
+		return ""
+	}
+	return *l.Spec.HolderIdentity
+}
+
+// answers gives the names of the nodes that answer for an address, once everything that
+// happens at this instant has happened.
+func (w *world) answers(addr string) []string {
+	synctest.Wait()
+	var names []string
+	for _, mac := range w.segment.Ask(netip.MustParseAddr(addr)) {
+		names = append(names, "n"+strconv.Itoa(int(mac[5])))
+	}
+	return names
+}
+
+// speaks fails the test unless this node alone answers for both addresses; empty: nobody.
+func (w *world) speaks(node string) {
+	w.t.Helper()
+	var want []string
+	if node != "" {
+		want = []string{node}
+	}
+	for _, addr := range []string{vip4, vip6} {
+		if got := w.answers(addr); !slices.Equal(got, want) {
+			w.t.Errorf("%s: %v answer, want %v", addr, got, want)
+		}
+	}
+}
+
+// until waits until this node alone answers, and tells how long it took.
+func (w *world) until(node string, bound time.Duration) time.Duration {
+	w.t.Helper()
+	start := time.Now()
+	for {
+		got := w.answers(vip4)
+		if len(got) > 1 {
+			w.t.Fatalf("two voices: %v", got)
+		}
+		if len(got) == 1 && got[0] == node {
+			return time.Since(start)
+		}
+		if time.Since(start) > bound {
+			w.t.Fatalf("%s does not answer within %s, but %v", node, bound, got)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
