@@ -12,7 +12,7 @@ import (
 	"github.com/arpeggio-lb/arpeggio/controllers/journal"
 )
 
-// AnnotationSharingKey asks for an address that is shared with other Services.
+// annotationSharingKey asks for an address that is shared with other Services.
 const annotationSharingKey = v1alpha1.Group + "/sharing-key"
 
 const noSharing = "the annotation " + annotationSharingKey + " has no effect: this version does not share addresses between Services, each gets its own: remove the annotation"

@@ -65,11 +65,10 @@ func Shown(s *corev1.Service) []netip.Addr {
 func Families(s *corev1.Service) []ipam.Family {
 	families := make([]ipam.Family, 0, 2)
 	for _, f := range s.Spec.IPFamilies {
-		switch f {
-		case corev1.IPv4Protocol:
-			families = append(families, ipam.IPv4)
-		case corev1.IPv6Protocol:
+		if f == corev1.IPv6Protocol {
 			families = append(families, ipam.IPv6)
+		} else {
+			families = append(families, ipam.IPv4)
 		}
 	}
 	if len(families) == 0 { // the API server fills it in; a Service without selector may lack it

@@ -326,13 +326,10 @@ func TestLeasesOfGoneNodesAreSwept(t *testing.T) {
 	left("gone")
 	w.manager()
 	w.eventuallyWithin(time.Minute, func(ctx context.Context) error {
-		var l coordinationv1.Lease
-		for _, name := range []string{v1alpha1.NodeLease("gone"), v1alpha1.FactsLease("gone")} {
-			if err := w.client.Get(ctx, types.NamespacedName{Namespace: system, Name: name}, &l); err == nil {
-				return fmt.Errorf("Lease %s is there", name)
-			}
-		}
-		return nil
+		return errors.Join(
+			w.isGone(ctx, &coordinationv1.Lease{}, types.NamespacedName{Namespace: system, Name: v1alpha1.NodeLease("gone")}),
+			w.isGone(ctx, &coordinationv1.Lease{}, types.NamespacedName{Namespace: system, Name: v1alpha1.FactsLease("gone")}),
+		)
 	})
 	var l coordinationv1.Lease
 	for _, name := range []string{v1alpha1.NodeLease("here"), v1alpha1.FactsLease("here")} {

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -127,10 +126,7 @@ func TestRightsSuffice(t *testing.T) {
 	w.withdrawn("web", "192.168.1.15")
 	w.delete(p)
 	w.eventuallyWithin(time.Minute, func(ctx context.Context) error {
-		if err := w.client.Get(ctx, types.NamespacedName{Namespace: system, Name: v1alpha1.FactsLease("node2")}, &l); !apierrors.IsNotFound(err) {
-			return fmt.Errorf("the facts of node2 are there (%v)", err)
-		}
-		return nil
+		return w.isGone(ctx, &l, types.NamespacedName{Namespace: system, Name: v1alpha1.FactsLease("node2")})
 	})
 	denied.mu.Lock()
 	defer denied.mu.Unlock()

@@ -13,7 +13,6 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -83,10 +82,7 @@ func (w *world) withdrawn(name string, ips ...string) {
 				errs = append(errs, fmt.Errorf("the claim of %s is there", ip))
 			}
 		}
-		var a v1alpha1.VIPAnnouncement
-		if err := w.client.Get(ctx, types.NamespacedName{Namespace: w.namespace, Name: name}, &a); !apierrors.IsNotFound(err) {
-			errs = append(errs, fmt.Errorf("the announcement is there (%v)", err))
-		}
+		errs = append(errs, w.isGone(ctx, &v1alpha1.VIPAnnouncement{}, types.NamespacedName{Namespace: w.namespace, Name: name}))
 		return errors.Join(errs...)
 	})
 }

@@ -202,6 +202,15 @@ func (w *world) eventuallyWithin(patience time.Duration, check func(ctx context.
 	}
 }
 
+// isGone wants that an object is not there.
+func (w *world) isGone(ctx context.Context, o client.Object, key types.NamespacedName) error {
+	err := w.client.Get(ctx, key, o)
+	if err == nil {
+		return fmt.Errorf("%T %s is there", o, key)
+	}
+	return client.IgnoreNotFound(err)
+}
+
 // ips gives the addresses in the status of a Service.
 func (w *world) ips(name string) []string {
 	w.t.Helper()
