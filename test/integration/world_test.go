@@ -4,7 +4,6 @@ package integration
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -18,7 +17,6 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -147,38 +145,6 @@ func annotated(key, value string) func(*corev1.Service) {
 // stack sets the families of a Service.
 func stack(policy corev1.IPFamilyPolicy, families ...corev1.IPFamily) func(*corev1.Service) {
 	return func(s *corev1.Service) { s.Spec.IPFamilyPolicy, s.Spec.IPFamilies = &policy, families }
-}
-
-// node makes a Node with the facts and the heartbeat of an agent.
-func (w *world) node(name string, interfaces ...v1alpha1.InterfaceFacts) *corev1.Node {
-	w.t.Helper()
-	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	w.create(n)
-	w.facts(name, interfaces...)
-	return n
-}
-
-// facts writes what the agent of a node would.
-func (w *world) facts(node string, interfaces ...v1alpha1.InterfaceFacts) {
-	w.t.Helper()
-	text, err := v1alpha1.Facts{Version: "test", Interfaces: interfaces}.Encode()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.create(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
-		Namespace: system, Name: v1alpha1.FactsLease(node),
-		Labels:      map[string]string{v1alpha1.LabelWatch: v1alpha1.WatchFacts},
-		Annotations: map[string]string{v1alpha1.AnnotationFacts: text},
-	}})
-	w.create(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
-		Namespace: system, Name: v1alpha1.NodeLease(node),
-		Labels: map[string]string{v1alpha1.LabelWatch: v1alpha1.WatchNode(node)},
-	}})
-}
-
-// card is an interface on the LAN of the tests.
-func card(name string, prefixes ...string) v1alpha1.InterfaceFacts {
-	return v1alpha1.InterfaceFacts{Name: name, MAC: "02:00:00:00:00:01", Prefixes: prefixes}
 }
 
 // eventually waits until the check finds nothing wrong.
@@ -314,23 +280,6 @@ func (w *world) lease(name string) *coordinationv1.Lease {
 	return &l
 }
 
-// hold makes a node the holder of a Service's Lease, as its agent would.
-func (w *world) hold(name, node string) {
-	w.t.Helper()
-	w.eventually(func(ctx context.Context) error {
-		l := w.lease(name)
-		if l == nil {
-			return errors.New("no Lease yet")
-		}
-		transitions := int32(1)
-		if l.Spec.LeaseTransitions != nil {
-			transitions = *l.Spec.LeaseTransitions + 1
-		}
-		l.Spec.HolderIdentity, l.Spec.LeaseTransitions = &node, &transitions
-		return w.client.Update(ctx, l)
-	})
-}
-
 // events gives the notes of the Events about an object of the test's namespace, by reason.
 func (w *world) events(name, reason string) []string {
 	w.t.Helper()
@@ -411,26 +360,4 @@ func (w *world) delete(o client.Object) {
 	if err := w.client.Delete(w.t.Context(), o); err != nil {
 		w.t.Fatalf("deleting %T: %v", o, err)
 	}
-}
-
-// speaks writes the status of an announcement as the speaking agent would; no node: as an
-// agent that gives up would.
-func (w *world) speaks(name, node string, ips ...string) {
-	w.t.Helper()
-	w.eventually(func(ctx context.Context) error {
-		var a v1alpha1.VIPAnnouncement
-		if err := w.client.Get(ctx, types.NamespacedName{Namespace: w.namespace, Name: name}, &a); err != nil {
-			return err
-		}
-		a.Status.Node, a.Status.Addresses = node, nil
-		for _, ip := range ips {
-			a.Status.Addresses = append(a.Status.Addresses, v1alpha1.SpokenAddress{Address: ip, Interface: "eth0", MAC: "02:00:00:00:00:01"})
-		}
-		c := metav1.Condition{Type: v1alpha1.Announced, Status: yes, Reason: v1alpha1.ReasonSpeaking, Message: node + " speaks"}
-		if node == "" {
-			c.Status, c.Reason, c.Message = no, v1alpha1.ReasonWithdrawn, "given up"
-		}
-		meta.SetStatusCondition(&a.Status.Conditions, c)
-		return w.client.Status().Update(ctx, &a)
-	})
 }
