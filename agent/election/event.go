@@ -162,6 +162,7 @@ const (
 	Leaving     // the agent shuts down
 	Excluded    // the announcement excludes this node
 	Moved       // the announcement asks for another node
+	Unlisted    // the announcement names other nodes, not this one
 	CannotServe // no interface to speak on
 	Interrupted // the own heartbeats stopped coming back
 )
@@ -191,6 +192,8 @@ func (w Why) String() string {
 		return "the node is excluded"
 	case Moved:
 		return "a move was asked for"
+	case Unlisted:
+		return "other nodes are preferred, this one is no candidate any more"
 	case CannotServe:
 		return "the node has no interface to speak on"
 	case Interrupted:

@@ -43,8 +43,23 @@ func (m *machine) mustGive() (why Why, to string, must bool) {
 	case m.policy.MoveTo != "" && m.voice.UID != "" && m.eligible(m.policy.MoveTo, math.MinInt64+1):
 		return Moved, m.policy.MoveTo, true
 	default:
+		return m.unlisted()
+	}
+}
+
+// unlisted: a speaker that is no candidate any more, where others are (the endpoints have
+// moved, say), hands over to one of them; but it speaks on until one takes it, for a list
+// that is short or empty silences nobody.
+func (m *machine) unlisted() (why Why, to string, must bool) {
+	if m.voice.UID == "" || slices.Contains(m.policy.Candidates, m.Config.Node) {
 		return 0, "", false
 	}
+	for _, n := range m.policy.Candidates {
+		if m.eligible(n, math.MinInt64+1) {
+			return Unlisted, n, true
+		}
+	}
+	return 0, "", false
 }
 
 // eligible tells whether a node may be given the Lease, as far as the policy goes. One that
@@ -154,7 +169,7 @@ func (m *machine) giveLook() {
 	case next != "":
 		m.give.to, m.give.stage, m.give.since = next, passing, m.now
 		m.swap(Giving, next)
-	case m.give.why == Moved:
+	case m.give.why == Moved || m.give.why == Unlisted:
 		m.fail(m.give.want)
 		m.giveEnd()
 	default:

@@ -34,6 +34,19 @@ func TestGiving(t *testing.T) {
 			}
 			p.hear(4).silent("o is heard").because(Leaving).phase(Idle)
 		},
+		"no candidate any more: hands over to one that takes it": func(t *testing.T) {
+			gone := withPolicy(func(p *Policy) { p.Candidates = []string{"o", "q"} })
+			speaker(t).step(gone).peers(false).swap("o").swapped(true).speaks("before o is heard").
+				hear(4).because(Unlisted).phase(Idle)
+		},
+		"no candidate any more, and nobody takes it: speaks on": func(t *testing.T) {
+			gone := withPolicy(func(p *Policy) { p.Candidates = []string{"o"} })
+			speaker(t).step(gone).peers(true).writesNothing("o is leaving").speaks("on").phase(Speaking)
+		},
+		"an empty list silences nobody": func(t *testing.T) {
+			none := withPolicy(func(p *Policy) { p.Candidates = nil })
+			speaker(t).step(none).writesNothing("nobody could take it").speaks("on").phase(Speaking)
+		},
 		"receiver mute: taken back, then the next": func(t *testing.T) {
 			p := speaker(t).step(Leave{}).peers(false).swap("o").swapped(true).pass(490 * ms).
 				writesNothing("in time").pass(20 * ms).swap("n").speaks("all the while").swapped(true).speaks("again")

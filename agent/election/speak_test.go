@@ -77,8 +77,8 @@ func TestSpeaking(t *testing.T) {
 			empty.Addresses = nil
 			speaker(t).step(PolicySeen{Policy: empty}).silent("empty").because(Gone)
 		},
-		"off the candidates' list: speaks on": func(t *testing.T) {
-			speaker(t).policy("o", "q").live(10 * second).speaks("nobody took it").writesNothing("policy is no liveness")
+		"off the candidates' list: speaks on until one takes it": func(t *testing.T) {
+			speaker(t).policy("o", "q").live(10 * second).speaks("nobody took it")
 			speaker(t).policy().live(10 * second).speaks("an empty list").writesNothing("an empty list")
 		},
 		"a voice of a later epoch: silent at once, then reads": func(t *testing.T) {
