@@ -161,6 +161,8 @@ func (l *loop) turn() time.Duration {
 	l.stepDue(now)
 	l.publish()
 	next := l.readPeers(now)
+	// Last: a gate that opens must find only voices that the elections know of by now.
+	l.pulse.EchoUntil(l.heart.Until(l.config))
 	l.pulse.Tick(l.now())
 	if l.leaving && !l.left && l.silent() {
 		l.left = true

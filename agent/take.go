@@ -89,7 +89,6 @@ func (l *loop) echo(stamp metav1.MicroTime) {
 	}
 	maps.DeleteFunc(l.sent, func(_ int64, sent election.Time) bool { return sent <= at })
 	l.heart = l.heart.Echoed(at, l.config.BeatEvery)
-	l.pulse.EchoUntil(l.heart.Until(l.config))
 	for _, r := range l.reigns {
 		l.step(r, election.Pulse{Heart: l.heart})
 	}
