@@ -76,7 +76,8 @@ type VIPPoolSpec struct {
 	AutoAssign Switch `json:"autoAssign,omitempty"`
 
 	// edgeAddresses: Avoid never hands out the network and the broadcast address of a
-	// CIDR, nor an IPv4 address that ends in .0 or .255; Use hands them out.
+	// CIDR, nor an IPv4 address that ends in .0 or .255, unless that address is written
+	// alone; Use hands them out.
 	// +optional
 	// +kubebuilder:default=Avoid
 	EdgeAddresses EdgeAddresses `json:"edgeAddresses,omitempty"`
