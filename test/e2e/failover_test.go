@@ -46,7 +46,7 @@ func (w *world) crash(t *testing.T) {
 	w.settle(t)
 	seen = watch.end(t)
 	seen.succession(t, addrs, macs[1])
-	seen.heard(t, 100*time.Millisecond)
+	seen.heard(t, stall)
 	w.unmoved(t, now)
 }
 

@@ -24,8 +24,11 @@ import (
 const (
 	// pace is 200 requests a second.
 	pace = 5 * time.Millisecond
-	// hush is how long neither may.
+	// hush is how long a handover may leave questions unanswered.
 	hush = 100 * time.Millisecond
+	// stall is how long a busy machine may keep an agent waiting. A client that asks in vain
+	// asks again after a second.
+	stall = 500 * time.Millisecond
 	// exclude takes a node out of load balancing.
 	exclude = corev1.LabelNodeExcludeBalancers
 )
@@ -94,9 +97,12 @@ func (w *world) exclude(t *testing.T) {
 // handed checks a handover from one announcement to the next.
 func (w *world) handed(t *testing.T, seen sight, old, now v1alpha1.VIPAnnouncement) {
 	t.Helper()
-	seen.lossless(t, probe.UDP, probe.HTTP)
-	seen.heard(t, hush)
-	seen.succession(t, addresses(t, old), w.mac(t, old.Status.Node), w.mac(t, now.Status.Node))
+	mac := w.mac(t, now.Status.Node)
+	seen.succession(t, addresses(t, old), w.mac(t, old.Status.Node), mac)
+	seen.lossless(t, probe.UDP)
+	seen.connected(t, mac)
+	seen.around(mac).heard(t, hush)
+	seen.heard(t, stall)
 	w.tells(t, old, now)
 }
 
@@ -132,7 +138,7 @@ func (w *world) rollout(t *testing.T) {
 		}
 	}
 	seen.lossless(t, probe.UDP)
-	seen.heard(t, hush)
+	seen.heard(t, stall)
 	for _, addr := range addrs {
 		seen.oneVoice(t, addr)
 	}

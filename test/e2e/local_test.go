@@ -44,7 +44,7 @@ func (w *world) follow(t *testing.T) {
 	w.remove(t, here)
 	b := w.spokenBy(t, "follow", "node3", is("node3"))
 	seen := watch.end(t)
-	seen.heard(t, hush)
+	seen.heard(t, stall)
 	seen.succession(t, addresses(t, a), w.mac(t, "node1"), w.mac(t, "node3"))
 	w.served(t, b)
 }

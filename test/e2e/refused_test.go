@@ -28,7 +28,7 @@ func (w *world) refused(t *testing.T) {
 	t.Run("service", func(t *testing.T) { w.refusedToService(t, good) })
 	seen := watch.end(t)
 	seen.lossless(t, probe.HTTP)
-	seen.heard(t, hush)
+	seen.heard(t, stall)
 	w.unmoved(t, good)
 }
 

@@ -189,7 +189,7 @@ func (s sight) heard(t *testing.T, atMost time.Duration) {
 		if r.Config.Kind != probe.ARP && r.Config.Kind != probe.NDP {
 			continue
 		}
-		unanswered := unanswered(r)
+		unanswered := unanswered(r.Lost)
 		t.Logf("%s %s: unanswered for %s, %d questions of %d in all", r.Config.Kind, r.Config.Target.Addr(), unanswered, len(r.Lost), r.Sent)
 		if unanswered > atMost+s.noise {
 			t.Errorf("%s %s: questions were unanswered for %s, want at most %s and the noise of %s", r.Config.Kind, r.Config.Target.Addr(), unanswered, atMost, s.noise)
@@ -198,17 +198,31 @@ func (s sight) heard(t *testing.T, atMost time.Duration) {
 }
 
 // unanswered is the longest time in which every question stayed without an answer.
-func unanswered(r probe.Report) time.Duration {
+func unanswered(lost []time.Time) time.Duration {
 	var longest time.Duration
 	var begun, before time.Time
-	for _, at := range r.Lost {
-		if at.Sub(before) > 2*r.Config.Interval {
+	for _, at := range lost {
+		if at.Sub(before) > 2*asked {
 			begun = at
 		}
 		before = at
-		longest = max(longest, at.Sub(begun)+r.Config.Interval)
+		longest = max(longest, at.Sub(begun)+asked)
 	}
 	return longest
+}
+
+// around gives the same sight, with only those losses that lie near the moment at which a
+// MAC began to speak.
+func (s sight) around(mac string) sight {
+	near := sight{voices: s.voices, noise: s.noise}
+	for _, r := range s.reports {
+		r.Lost = slices.DeleteFunc(slices.Clone(r.Lost), func(at time.Time) bool {
+			d := at.Sub(first(s.voices[r.Config.Target.Addr()], mac))
+			return d.Abs() > 500*time.Millisecond
+		})
+		near.reports = append(near.reports, r)
+	}
+	return near
 }
 
 // lossless checks that every request was answered.
@@ -221,6 +235,25 @@ func (s sight) lossless(t *testing.T, kinds ...probe.Kind) {
 		t.Logf("%s %s: %d of %d requests lost", r.Config.Kind, r.Config.Target, len(r.Lost), r.Sent)
 		if len(r.Lost) > 0 {
 			t.Errorf("%s %s: lost %d of %d requests, the first at %s; errors %v", r.Config.Kind, r.Config.Target, len(r.Lost), r.Sent, r.Lost[0].Format(time.StampMicro), r.Errors)
+		}
+	}
+}
+
+// connected checks that every connection was served but for those that were open when the
+// MAC began to speak: the state of a connection is its node's, and does not move.
+func (s sight) connected(t *testing.T, mac string) {
+	t.Helper()
+	const open = 30 * time.Millisecond // of a connection that gets one line
+	for _, r := range s.reports {
+		if r.Config.Kind != probe.HTTP {
+			continue
+		}
+		move := first(s.voices[r.Config.Target.Addr()], mac)
+		t.Logf("%s %s: %d of %d connections lost that were open at the move, errors %v", r.Config.Kind, r.Config.Target, len(r.Lost), r.Sent, r.Errors)
+		for _, at := range r.Lost {
+			if d := move.Sub(at); d > open+s.noise || d < -overlap-s.noise {
+				t.Errorf("%s %s: a connection of %s was lost, %s before the move; errors %v", r.Config.Kind, r.Config.Target, at.Format(time.StampMicro), d, r.Errors)
+			}
 		}
 	}
 }
@@ -257,8 +290,12 @@ func (s sight) oneVoice(t *testing.T, addr netip.Addr) {
 
 // first is when a MAC began to speak, last when it spoke for the last time.
 func first(v capture.Voice, mac string) time.Time {
-	n := slices.IndexFunc(v.Spans, func(s capture.Span) bool { return s.MAC == mac })
-	return v.Spans[n].First
+	for _, s := range v.Spans {
+		if s.MAC == mac {
+			return s.First
+		}
+	}
+	return time.Time{}
 }
 
 func last(v capture.Voice, mac string) time.Time {
