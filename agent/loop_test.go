@@ -326,6 +326,7 @@ func TestRestartKeepsTheVIP(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		w.nodes["n1"].kill()
 		time.Sleep(500 * time.Millisecond)
+		w.linksTake = time.Second
 		w.boot("n1")
 		w.until("n1", 3*time.Second)
 		time.Sleep(time.Second)

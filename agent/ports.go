@@ -91,20 +91,18 @@ func (p *ports) update(s link.Snapshot) {
 }
 
 // check looks after the ports. One that has come up announces all its voices: what it
-// said before was not heard. It tells whether one broke or is whole again.
+// said before was not heard. It tells whether anything changed.
 func (p *ports) check(now election.Time) (changed bool) {
 	for _, o := range p.open {
-		s := o.port.State()
-		was := o.broken
-		switch {
+		up, broken := o.up, o.broken
+		switch s := o.port.State(); {
 		case s.Up:
 			if !o.up {
-				o.up = true
 				voices := slices.Collect(maps.Keys(o.voices))
 				o.port.Stop(voices...)
 				o.port.Announce(voices...)
 			}
-			o.failed, o.broken = "", false
+			o.up, o.failed, o.broken = true, "", false
 		case s.Err != nil:
 			if o.failed == "" {
 				o.since = now
@@ -112,17 +110,25 @@ func (p *ports) check(now election.Time) (changed bool) {
 			o.up, o.failed = false, s.Err.Error()
 			o.broken = now-o.since >= brokenAfter
 		}
-		changed = changed || o.broken != was
+		changed = changed || o.up != up || o.broken != broken
 	}
 	return changed
 }
 
-// broken tells why an interface is of no use; empty: it is, as far as is known.
-func (p *ports) broken(name string) string {
-	if o := p.open[name]; o != nil && o.broken {
-		return o.failed
+// trouble tells why an interface is of no use; empty: it is. Who speaks is patient: a flap
+// is over soon. Who does not must not begin on a port by which it cannot ask.
+func (p *ports) trouble(name string, patient bool) string {
+	o := p.open[name]
+	switch {
+	case o != nil && o.up:
+		return ""
+	case o != nil && o.failed != "" && (o.broken || !patient):
+		return name + ": " + o.failed
+	case !patient:
+		return name + " is not open yet"
+	default:
+		return ""
 	}
-	return ""
 }
 
 // own tells whether a card is this node's.

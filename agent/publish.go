@@ -81,12 +81,13 @@ func (l *loop) tellVoice(r *reign) {
 	if !speaks || s == nil {
 		return
 	}
-	at := r.spoken(l.ports.broken)
-	if len(at) == 0 || slices.Equal(s.at, at) && s.epoch == voice {
+	at := r.spoken(l.ports.trouble)
+	uid := r.announcement.UID // another one if it was made anew
+	if len(at) == 0 || slices.Equal(s.at, at) && s.epoch == voice && s.uid == uid {
 		return
 	}
 	first := s.at == nil
-	s.at, s.epoch = at, voice
+	s.at, s.epoch, s.uid = at, voice, uid
 	if first {
 		l.events.record(speakEvent(s, l.config.Node))
 	}

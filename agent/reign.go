@@ -123,9 +123,11 @@ func (r *reign) carry(facts v1alpha1.Facts) {
 	}
 }
 
-// policy gives the announcement as the election knows it. broken tells why an interface
-// is of no use; empty: it is.
-func (r *reign) policy(node string, facts v1alpha1.Facts, broken func(name string) string) election.Policy {
+// trouble tells why an interface is of no use; empty: it is.
+type trouble func(name string, patient bool) string
+
+// policy gives the announcement as the election knows it.
+func (r *reign) policy(node string, facts v1alpha1.Facts, trouble trouble) election.Policy {
 	a := r.announcement
 	p := election.Policy{
 		Candidates: a.Spec.Candidates,
@@ -140,7 +142,7 @@ func (r *reign) policy(node string, facts v1alpha1.Facts, broken func(name strin
 	}
 	for _, c := range r.carried {
 		p.Addresses = append(p.Addresses, c.addr)
-		if why := c.unusable(facts, broken); why != "" {
+		if why := c.unusable(facts, trouble, r.state.Lease().Holder == node); why != "" {
 			p.Unservable = why
 		}
 	}
@@ -148,24 +150,24 @@ func (r *reign) policy(node string, facts v1alpha1.Facts, broken func(name strin
 }
 
 // unusable tells why no interface can carry the address; empty: one can.
-func (c carried) unusable(facts v1alpha1.Facts, broken func(name string) string) string {
+func (c carried) unusable(facts v1alpha1.Facts, trouble trouble, patient bool) string {
 	why := "no interface for " + c.addr.String() + " (has " + facts.Names() + ")"
 	for _, i := range c.on {
-		b := broken(i.Name)
-		if b == "" {
+		t := trouble(i.Name, patient)
+		if t == "" {
 			return ""
 		}
-		why = b
+		why = t
 	}
 	return why
 }
 
 // spoken lists the addresses and the cards that answer for them.
-func (r *reign) spoken(broken func(name string) string) []v1alpha1.SpokenAddress {
+func (r *reign) spoken(trouble trouble) []v1alpha1.SpokenAddress {
 	var out []v1alpha1.SpokenAddress
 	for _, c := range r.carried {
 		for _, i := range c.on {
-			if broken(i.Name) == "" {
+			if trouble(i.Name, true) == "" {
 				out = append(out, v1alpha1.SpokenAddress{Address: c.addr.String(), Interface: i.Name, MAC: i.MAC})
 			}
 		}

@@ -148,7 +148,7 @@ func (l *loop) stepPolicy(r *reign) {
 		case r.announcement == nil:
 			l.stepNow(r, election.PolicyGone{})
 		case l.linked:
-			l.stepNow(r, election.PolicySeen{Policy: r.policy(l.config.Node, l.facts, l.ports.broken)})
+			l.stepNow(r, election.PolicySeen{Policy: r.policy(l.config.Node, l.facts, l.ports.trouble)})
 		}
 	})
 }

@@ -46,6 +46,8 @@ type world struct {
 	segment *wiretest.Segment
 	nodes   map[string]*machine
 
+	linksTake time.Duration // until an agent knows its links
+
 	mu            sync.Mutex // guards what follows
 	version       int
 	leases        map[string]*coordinationv1.Lease
@@ -62,6 +64,7 @@ type machine struct {
 	stop  context.CancelFunc
 	ended chan struct{}
 	watch chan input
+	known map[string]bool // Leases it has been told of; world.mu guards it
 
 	mu       sync.Mutex // guards what follows
 	cut      bool       // from the API
@@ -93,7 +96,7 @@ func newWorld(t *testing.T, nodes ...string) *world {
 func (w *world) boot(name string) *machine {
 	m := &machine{
 		world: w, name: name, mac: neighbor.MAC{2, 0, 0, 0, 0, name[len(name)-1] - '0'},
-		ended: make(chan struct{}), watch: make(chan input, 10000),
+		ended: make(chan struct{}), watch: make(chan input, 10000), known: map[string]bool{},
 	}
 	log := logr.Discard()
 	if testing.Verbose() {
@@ -101,24 +104,13 @@ func (w *world) boot(name string) *machine {
 	}
 	m.loop = newLoop(election.Defaults(name), m, Options{Node: name, Installation: "this one", Incarnation: name, Log: log})
 	m.loop.now = w.segment.Clock
-	m.loop.ports.make = func(c wire.Config) (port, error) {
-		p := w.segment.Plug(c)
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		m.ports = append(m.ports, p)
-		return &plug{Port: p, machine: m}, nil
-	}
+	m.loop.ports.make = m.plug
 	m.loop.report, m.loop.publics, m.loop.events = m, factsOf{m}, m
 	ctx, stop := context.WithCancel(context.Background())
 	m.stop = stop
 	w.mu.Lock()
 	w.nodes[name] = m
-	for _, n := range slices.Sorted(maps.Keys(w.leases)) {
-		m.watch <- leaseChanged{name: n, lease: w.leases[n].DeepCopy()}
-	}
-	for key, a := range w.announcements {
-		m.watch <- announcementChanged{key: key, announcement: a.DeepCopy()}
-	}
+	w.list(m)
 	w.mu.Unlock()
 	var tasks sync.WaitGroup
 	tasks.Go(func() { _ = m.loop.Run(ctx) })
@@ -128,8 +120,31 @@ func (w *world) boot(name string) *machine {
 		tasks.Wait()
 		close(m.ended)
 	}()
+	time.Sleep(w.linksTake)
 	m.link(m.eth0())
 	return m
+}
+
+// list has the node's watches list all there is.
+func (w *world) list(m *machine) {
+	for n := range m.known {
+		if w.leases[n] == nil {
+			m.watch <- leaseChanged{name: n}
+		}
+	}
+	own := v1alpha1.NodeLease(m.name)
+	for _, n := range slices.Sorted(maps.Keys(w.leases)) {
+		if n != own {
+			m.watch <- leaseChanged{name: n, lease: w.leases[n].DeepCopy()}
+		}
+		m.known[n] = true
+	}
+	for key, a := range w.announcements {
+		m.watch <- announcementChanged{key: key, announcement: a.DeepCopy()}
+	}
+	if l := w.leases[own]; l != nil {
+		m.watch <- leaseChanged{name: own, lease: l.DeepCopy()}
+	}
 }
 
 // kill ends the agent as a crash does.
@@ -138,34 +153,37 @@ func (m *machine) kill() {
 	<-m.ended
 }
 
-// plug is a port that can be made to fail.
-type plug struct {
-	*wiretest.Port
-
-	machine *machine
-}
-
-func (p *plug) State() wire.State {
-	p.machine.mu.Lock()
-	defer p.machine.mu.Unlock()
-	if p.machine.portErr != nil {
-		return wire.State{Err: p.machine.portErr}
+// plug makes a port of the node, whose sockets fail if they are made to.
+func (m *machine) plug(c wire.Config) (port, error) {
+	changed := c.Changed
+	var p *wiretest.Port
+	c.Changed = func(s wire.State) {
+		changed(s)
+		m.mu.Lock()
+		err := m.portErr
+		m.mu.Unlock()
+		if s.Up && err != nil {
+			p.Fail(err)
+		}
 	}
-	return p.Port.State()
-}
-
-func (p *plug) Send(frames ...[]byte) error {
-	if err := p.State().Err; err != nil {
-		return err
-	}
-	return p.Port.Send(frames...)
+	p = m.world.segment.Plug(c)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ports = append(m.ports, p)
+	return p, nil
 }
 
 // failPorts has the node's sockets fail, or with nil work again.
 func (m *machine) failPorts(err error) {
 	m.mu.Lock()
 	m.portErr = err
+	ports := slices.Clone(m.ports)
 	m.mu.Unlock()
+	for _, p := range ports {
+		if p.Table().Len() > 0 { // is still in use
+			p.Fail(err)
+		}
+	}
 }
 
 func (m *machine) eth0() link.Interface {
@@ -196,9 +214,7 @@ func (m *machine) heal() {
 	m.mu.Unlock()
 	m.world.mu.Lock()
 	defer m.world.mu.Unlock()
-	for n, l := range m.world.leases {
-		m.watch <- leaseChanged{name: n, lease: l.DeepCopy()}
-	}
+	m.world.list(m)
 }
 
 func (m *machine) away() error {
@@ -355,6 +371,7 @@ func (w *world) tell(in input) {
 		if m.away() == nil {
 			if l, ok := in.(leaseChanged); ok && l.lease != nil {
 				in = leaseChanged{name: l.name, lease: l.lease.DeepCopy()}
+				m.known[l.name] = true
 			}
 			m.watch <- in
 		}
