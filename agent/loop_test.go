@@ -227,6 +227,26 @@ func TestTwoAnnouncementsOneLease(t *testing.T) {
 	})
 }
 
+// An announcement that was made anew while the watch looked away gets its status.
+func TestAnnouncementMadeAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1", "n2")
+		key := w.announce("web", "n1", "n2")
+		w.until("n1", 5*time.Second)
+		w.mu.Lock()
+		delete(w.announcements, key)
+		w.mu.Unlock()
+		w.publish("web", func(s *v1alpha1.VIPAnnouncementSpec) { s.Candidates = []string{"n1", "n2"} })
+		for range 100 {
+			time.Sleep(10 * time.Millisecond)
+			w.speaks("n1")
+		}
+		if s := w.status(key); s.Node != "n1" || len(w.nodes["n1"].notes()) != 1 {
+			t.Errorf("status %+v, Events %q", s, w.nodes["n1"].notes())
+		}
+	})
+}
+
 // An announcement gets another Lease: the old one's election ends, the new one's begins.
 func TestLeaseNameChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
