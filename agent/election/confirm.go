@@ -31,6 +31,9 @@ func (m *machine) confirm() {
 		m.again = true
 		return
 	}
+	if m.cause == Given && m.giftMayBeOver() {
+		return
+	}
 	if m.replacedIsSilent() {
 		m.speak(m.cause, m.before.Holder)
 	}
@@ -48,9 +51,27 @@ func (m *machine) confirmRead() bool {
 	if m.reading || m.expired() {
 		return false // until the older read, or a heartbeat, comes back
 	}
-	m.again, m.reading, m.asked = false, true, 0
+	m.again, m.reading, m.readAt, m.asked = false, true, m.now, 0
 	m.do(ReadLease{})
 	return false
+}
+
+// giftMayBeOver reads the Lease once more before a gift is used: the giver takes it back
+// after GiveBound, and on a busy node the question takes that long. A read that was slow
+// itself proves nothing; then all begins anew.
+func (m *machine) giftMayBeOver() bool {
+	switch {
+	case m.readAt < m.askedAt:
+		m.reading, m.readAt = true, m.now
+		m.do(ReadLease{})
+		return true
+	case m.now-m.readAt > m.Config.GiveBound/2:
+		m.again = true
+		m.confirmRead()
+		return true
+	default:
+		return false
+	}
 }
 
 // replacedIsSilent completes rule (c): the replaced holder may have come back between the

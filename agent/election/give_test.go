@@ -123,8 +123,20 @@ func TestGiving(t *testing.T) {
 		},
 		"given: reads and asks, does not mind the giver, speaks": func(t *testing.T) {
 			p := newPlayer(t).policy("o", "n").pulse().lease("o", 3).lease("n", 4)
-			p.hear(3).step(LeaseRead{Lease: lease("n", 4), OK: true}).hear(3).pass(150 * ms).
-				speaks("in epoch 4").because(Given)
+			mine := LeaseRead{Lease: lease("n", 4), OK: true}
+			p.hear(3).step(mine).hear(3).pass(150 * ms).silent("the last read is out").
+				step(mine).speaks("in epoch 4").because(Given)
+		},
+		"given, but taken back while it asked: the last read tells": func(t *testing.T) {
+			p := newPlayer(t).policy("o", "n").pulse().lease("o", 3).lease("n", 4)
+			p.step(LeaseRead{Lease: lease("n", 4), OK: true}).pass(150 * ms).
+				step(LeaseRead{Lease: lease("o", 5), OK: true}).silent("o has it again").phase(Standby)
+		},
+		"given, and the last read was slow: begins anew": func(t *testing.T) {
+			mine := LeaseRead{Lease: lease("n", 4), OK: true}
+			p := newPlayer(t).policy("o", "n").pulse().lease("o", 3).lease("n", 4)
+			p.step(mine).pass(400 * ms).step(mine).silent("o may have it again").phase(Confirming).
+				step(mine).pass(150 * ms).step(mine).speaks("now it is sure")
 		},
 		"SIGTERM while the Lease is written": func(t *testing.T) {
 			p := newPlayer(t).policy("n", "o").pulse().lease("", 2).pass(150 * ms).swap("n")

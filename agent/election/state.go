@@ -63,6 +63,7 @@ type State struct {
 	bid     bid   // the last write in this node's own name; zero once it spoke
 
 	reading bool // a quorum read is not back yet, in whatever phase it was asked for
+	readAt  Time // when it was asked for
 	again   bool // Confirming: begin anew
 	readyAt Time // Confirming: not before
 
