@@ -64,7 +64,7 @@ func TestHealth(t *testing.T) {
 		healthz, ready int
 		says           string
 	}{
-		{"just started", 0, 0, false, 200, 503, "have not been listed"},
+		{"just started", 0, 0, false, 200, 503, "no list of Leases"},
 		{"listed", time.Hour, 0, true, 200, 503, "no heartbeat has come back yet"},
 		{"in order", time.Hour, time.Hour + time.Second, true, 200, 200, "ok"},
 		{"slow, but there", time.Hour - 5*time.Second, time.Hour + time.Second, true, 200, 200, "ok"},

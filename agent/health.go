@@ -72,7 +72,7 @@ func (h *health) ready() error {
 	}
 	switch g := h.pulse.Gate(h.now(), 0); {
 	case !h.synced():
-		return errors.New("Leases and announcements have not been listed yet")
+		return errors.New("no list of Leases and announcements has come yet")
 	case g.EchoUntil == 0:
 		return errors.New("no heartbeat has come back yet")
 	case g.Now > g.EchoUntil:

@@ -66,25 +66,26 @@ func (j *journal) String() string { return "Events" }
 
 // Run writes until the context ends, and then for a moment what is left.
 func (j *journal) Run(ctx context.Context) error {
-	for {
+	var cut *eventsv1.Event // whose writing was cut off
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-			j.flush(context.WithoutCancel(ctx))
-			return nil
 		case e := <-j.queue:
-			if !j.write(ctx, e) && ctx.Err() != nil {
-				j.flush(context.WithoutCancel(ctx), e)
-				return nil
+			cut = nil
+			if !j.write(ctx, e) {
+				cut = e
 			}
 		}
 	}
+	j.flush(context.WithoutCancel(ctx), cut)
+	return nil
 }
 
-func (j *journal) flush(ctx context.Context, interrupted ...*eventsv1.Event) {
+func (j *journal) flush(ctx context.Context, cut *eventsv1.Event) {
 	ctx, cancel := context.WithTimeout(ctx, flushBound)
 	defer cancel()
-	for _, e := range interrupted {
-		j.write(ctx, e)
+	if cut != nil {
+		j.write(ctx, cut)
 	}
 	for ctx.Err() == nil {
 		select {

@@ -141,13 +141,13 @@ func beats(t *testing.T, a *api, incarnation string) *beating {
 }
 
 // ended gives the error with which it ended, if it has.
-func (b *beating) ended() (err error, ended bool) {
+func (b *beating) ended() (ended bool, err error) {
 	synctest.Wait()
 	select {
-	case err = <-b.err:
-		return err, true
+	case err := <-b.err:
+		return true, err
 	default:
-		return nil, false
+		return false, nil
 	}
 }
 
@@ -178,10 +178,10 @@ func TestHeartbeatSuperseded(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		second := beats(t, a, "second")
 		time.Sleep(5 * time.Second)
-		if err, ended := first.ended(); !ended || !errors.Is(err, lease.ErrSuperseded) {
+		if ended, err := first.ended(); !ended || !errors.Is(err, lease.ErrSuperseded) {
 			t.Errorf("the older agent: %v", err)
 		}
-		if err, ended := second.ended(); ended {
+		if ended, err := second.ended(); ended {
 			t.Errorf("the newer agent stopped: %v", err)
 		}
 		if got := a.lease(t, "node.n1").Annotations[v1alpha1.AnnotationIncarnation]; got != "second" {
@@ -219,7 +219,7 @@ func TestHeartbeatDisturbed(t *testing.T) {
 				if l == nil || !l.Spec.RenewTime.Equal(&b.stamp) || l.Annotations[v1alpha1.AnnotationIncarnation] != "first" {
 					t.Errorf("%+v", l)
 				}
-				if err, ended := b.ended(); ended {
+				if ended, err := b.ended(); ended {
 					t.Errorf("ended: %v", err)
 				}
 			})

@@ -215,7 +215,9 @@ func TestLeaseWatchBringsWhatConcernsANode(t *testing.T) {
 			t.Fatal(err)
 		}
 		stop()
-		<-ended
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := w.client.Delete(t.Context(), l); err != nil {
 		t.Fatal(err)
