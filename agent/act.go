@@ -143,7 +143,7 @@ func (l *loop) speak(r *reign, a election.Speak) {
 // hush tells of the end of a voice. The tables follow at the end of the turn.
 func (l *loop) hush(r *reign, h election.Hush) {
 	l.mark(r)
-	l.log.Info("silent", "lease", r.name, "why", h.Why.String(), "to", h.To)
+	l.log.Info("silent", "lease", r.name, "why", h.Reason(), "to", h.To)
 	s := r.speech
 	r.speech = nil
 	if s == nil || s.at == nil {
@@ -159,7 +159,7 @@ func (l *loop) hush(r *reign, h election.Hush) {
 	if h.Why == election.CannotServe {
 		reason = v1alpha1.ReasonNoInterface
 	}
-	l.report.put(s.key, s.hushReport(reason, l.config.Node, h.Why.String()))
+	l.report.put(s.key, s.hushReport(reason, l.config.Node, h.Reason()))
 }
 
 // swap writes over the very Lease the election has seen. Where somebody else wrote

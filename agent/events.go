@@ -37,10 +37,10 @@ func hushEvent(s *speech, node string, h election.Hush) (e event, ok bool) {
 	case h.Why == election.Gone || h.Why == election.Lost || h.Why == election.Outranked:
 		return event{}, false
 	case h.To != "":
-		note := fmt.Sprintf("node %s handed %s over to %s: %s", node, addressList(s.at), h.To, h.Why)
+		note := fmt.Sprintf("node %s handed %s over to %s: %s", node, addressList(s.at), h.To, h.Reason())
 		return event{s.service, corev1.EventTypeNormal, v1alpha1.EventVIPHandedOver, actionWithdraw, note}, true
 	default:
-		return withdrawnEvent(s, node, h.Why.String()), true
+		return withdrawnEvent(s, node, h.Reason()), true
 	}
 }
 

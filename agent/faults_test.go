@@ -67,9 +67,6 @@ func faults(t *testing.T, r *rand.Rand) {
 		m.failPorts(nil)
 		m.link(m.eth0())
 	}
-	if _, there := w.announcements[key]; !there || w.leases[v1alpha1.ServiceLease("default", "web")] == nil {
-		w.announce("web", names...)
-	}
 	w.publish("web", func(s *v1alpha1.VIPAnnouncementSpec) { s.Candidates, s.MoveTo = names, "" })
 	time.Sleep(90 * time.Second)
 	got := w.answers(vip4)
