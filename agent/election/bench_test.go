@@ -16,7 +16,7 @@ func BenchmarkIdle(b *testing.B) {
 			if holder == "n" {
 				s.phase, s.voice = Speaking, s.lease
 			}
-			now := Time(second)
+			now := second
 			b.ReportAllocs()
 			for b.Loop() {
 				now += c.BeatEvery

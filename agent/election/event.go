@@ -135,7 +135,9 @@ type (
 	// Hush says that the voice ended.
 	Hush struct {
 		Why Why
-		To  string // who speaks now, where that is known
+		// Detail says more where the policy does: why the node is excluded, or cannot serve.
+		Detail string
+		To     string // who speaks now, where that is known
 	}
 )
 
@@ -144,6 +146,14 @@ func (ReadLease) action() {}
 func (Swap) action()      {}
 func (Speak) action()     {}
 func (Hush) action()      {}
+
+// Reason gives Why and Detail as they stand in Events.
+func (h Hush) Reason() string {
+	if h.Detail == "" {
+		return h.Why.String()
+	}
+	return h.Why.String() + ": " + h.Detail
+}
 
 // Why is the reason of a change of voice.
 type Why uint8

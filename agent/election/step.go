@@ -119,7 +119,8 @@ func (m *machine) peerBeat(e PeerBeat) {
 			peers = append(peers, q)
 		}
 	}
-	m.peers = append(peers, p)
+	peers = append(peers, p)
+	m.peers = peers
 }
 
 // heeds tells whether a node's heartbeat matters here: the loop gives what it reads to all
@@ -226,8 +227,16 @@ func (m *machine) hush(why Why, to string) {
 	if m.voice.UID == "" {
 		return
 	}
+	h := Hush{Why: why, To: to}
+	switch why {
+	case Excluded:
+		h.Detail = m.policy.Excluded
+	case CannotServe:
+		h.Detail = m.policy.Unservable
+	default:
+	}
 	m.voice = Lease{}
-	m.do(Hush{Why: why, To: to})
+	m.do(h)
 }
 
 // heard weighs a voice against what this node does.

@@ -53,7 +53,11 @@ func (c *common) config() (*rest.Config, error) {
 	if err := noticeDeadConnections(); err != nil {
 		return nil, err
 	}
-	cfg, err := clientcmd.BuildConfigFromFlags("", c.kubeconfig)
+	load := rest.InClusterConfig
+	if c.kubeconfig != "" {
+		load = func() (*rest.Config, error) { return clientcmd.BuildConfigFromFlags("", c.kubeconfig) }
+	}
+	cfg, err := load()
 	if err != nil {
 		return nil, fmt.Errorf("no way to the API server, outside a cluster --kubeconfig names the file: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,6 +31,7 @@ func (i *Inventory) Follow(ctx context.Context, informers cache.Informers) error
 		follow.Objects(ctx, &i.Feed, informers, &v1alpha1.VIPPool{}, i.putPool, i.dropPool),
 		follow.Objects(ctx, &i.Feed, informers, &networkingv1.ServiceCIDR{}, i.putCIDR, i.dropCIDR),
 		follow.Objects(ctx, &i.Feed, informers, &corev1.Node{}, i.putNode, i.dropNode),
+		follow.Objects(ctx, &i.Feed, informers, &coordinationv1.Lease{}, i.putLease, i.dropLease),
 		follow.Objects(ctx, &i.Feed, informers, &networkingv1.IPAddress{}, i.putClaim, i.dropClaim),
 		follow.Objects(ctx, &i.Feed, informers, &corev1.Service{}, i.putService, i.dropService),
 	)
@@ -134,6 +136,40 @@ func (i *Inventory) dropNode(n *corev1.Node) {
 	})
 }
 
+// putLease notes the addresses of a node's cards, from its facts: the Node object lists
+// only those that Kubernetes uses.
+func (i *Inventory) putLease(l *coordinationv1.Lease) {
+	if l.Labels[v1alpha1.LabelWatch] != v1alpha1.WatchFacts || l.Spec.HolderIdentity == nil {
+		return
+	}
+	facts, err := v1alpha1.ParseFacts(l.Annotations[v1alpha1.AnnotationFacts])
+	if err != nil {
+		return
+	}
+	var cards []ipam.NodeAddress
+	for _, card := range facts.Interfaces {
+		for _, text := range card.Prefixes {
+			if p, err := netip.ParsePrefix(text); err == nil {
+				cards = append(cards, ipam.NodeAddress{Node: *l.Spec.HolderIdentity, Addr: p.Addr()})
+			}
+		}
+	}
+	i.change(func() bool {
+		same := slices.Equal(i.cards[l.Name], cards)
+		i.cards[l.Name] = cards
+		return !same
+	})
+}
+
+// dropLease forgets the addresses of a node's cards.
+func (i *Inventory) dropLease(l *coordinationv1.Lease) {
+	i.change(func() bool {
+		had := len(i.cards[l.Name]) > 0
+		delete(i.cards, l.Name)
+		return had
+	})
+}
+
 // change changes what the pools are made of and, if that makes a difference, the pools.
 func (i *Inventory) change(apply func() bool) {
 	i.mu.Lock()
@@ -160,6 +196,13 @@ func (i *Inventory) rebuild() {
 	for _, name := range slices.Sorted(maps.Keys(i.nodes)) {
 		for _, a := range i.nodes[name] {
 			reserved.Nodes = append(reserved.Nodes, ipam.NodeAddress{Node: name, Addr: a})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(i.cards)) {
+		for _, a := range i.cards[name] {
+			if !slices.Contains(reserved.Nodes, a) {
+				reserved.Nodes = append(reserved.Nodes, a)
+			}
 		}
 	}
 	i.pools = ipam.NewPools(specs, reserved)

@@ -21,6 +21,7 @@ type Inventory struct {
 	specs    map[string]poolEntry
 	cidrs    map[string][]netip.Prefix // by the name of the ServiceCIDR
 	nodes    map[string][]netip.Addr
+	cards    map[string][]ipam.NodeAddress // by facts Lease
 	pools    ipam.Pools
 	ledger   *ipam.Ledger
 	refusals map[types.NamespacedName]string
@@ -38,6 +39,7 @@ func New() *Inventory {
 		specs:    map[string]poolEntry{},
 		cidrs:    map[string][]netip.Prefix{},
 		nodes:    map[string][]netip.Addr{},
+		cards:    map[string][]ipam.NodeAddress{},
 		ledger:   ipam.NewLedger(),
 		refusals: map[types.NamespacedName]string{},
 	}

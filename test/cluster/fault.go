@@ -48,12 +48,12 @@ const (
 	Heal      Fault = "heal"
 )
 
-// NodeFaults and ControlPlaneFaults list what [Cluster.Fault] takes.
+// NodeFaults lists what [Cluster.Fault] takes for a node.
 func NodeFaults() []Fault {
 	return []Fault{Crash, Restore, KillAgent, PauseAgent, ResumeAgent, CutAPI, HealAPI, CutLAN, HealLAN, LinkDown, LinkUp}
 }
 
-// ControlPlaneFaults: see NodeFaults.
+// ControlPlaneFaults lists what [Cluster.Fault] takes for the control plane.
 func ControlPlaneFaults() []Fault { return []Fault{Stop, Start, Blackhole, Heal} }
 
 const (
@@ -112,13 +112,13 @@ func (c *Cluster) inject(ctx context.Context, h Host, f Fault) error {
 		}
 		return err
 	case KillAgent:
-		_, err := signalAgent(h, syscall.SIGKILL)
+		err := signalAgent(h, syscall.SIGKILL)
 		return err
 	case PauseAgent:
-		_, err := signalAgent(h, syscall.SIGSTOP)
+		err := signalAgent(h, syscall.SIGSTOP)
 		return err
 	case ResumeAgent:
-		_, err := signalAgent(h, syscall.SIGCONT)
+		err := signalAgent(h, syscall.SIGCONT)
 		return err
 	case CutAPI:
 		return setPort(ctx, h.managementPort(), "down")

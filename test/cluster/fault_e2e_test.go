@@ -89,8 +89,11 @@ func (l *life) agent(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- agent.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = agent.Wait() // killed: an error in any case
+	}()
 	defer func() { _ = bystander.Process.Kill(); _ = bystander.Wait() }()
 	state := func(want string) {
 		t.Helper()

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -176,7 +175,7 @@ func registerNodes(ctx context.Context, a *api, hosts []Host) error {
 		node := object{
 			"apiVersion": "v1", "kind": "Node",
 			"metadata": object{"name": h.Name, "labels": object{"kubernetes.io/hostname": h.Name}},
-			"spec":     object{"podCIDR": h.PodCIDRs[0].String(), "podCIDRs": []netip.Prefix(h.PodCIDRs)},
+			"spec":     object{"podCIDR": h.PodCIDRs[0].String(), "podCIDRs": h.PodCIDRs},
 		}
 		if err := a.create(ctx, "/api/v1/nodes", node); err != nil && !errors.Is(err, errConflict) {
 			return fmt.Errorf("creating node %s: %w", h.Name, err)

@@ -77,24 +77,24 @@ func isAgent(args []string) bool {
 	return len(args) >= 2 && filepath.Base(args[0]) == "arpeggio" && slices.Contains(args[1:], "agent")
 }
 
-// signalAgent sends a signal to the host's agents and gives their pids; it is an error when there is none.
-func signalAgent(h Host, signal syscall.Signal) ([]int, error) {
+// signalAgent sends a signal to the host's agents; it is an error when there is none.
+func signalAgent(h Host, signal syscall.Signal) error {
 	processes, err := processesIn(h.Namespace)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var pids []int
+	agents := 0
 	for _, p := range processes {
 		if !isAgent(p.args) {
 			continue
 		}
 		if err := syscall.Kill(p.pid, signal); err != nil {
-			return pids, fmt.Errorf("sending %s to the agent on %s: %w", signal, h.Name, err)
+			return fmt.Errorf("sending %s to the agent on %s: %w", signal, h.Name, err)
 		}
-		pids = append(pids, p.pid)
+		agents++
 	}
-	if len(pids) == 0 {
-		return nil, fmt.Errorf("no process \"arpeggio agent\" in network namespace %s", h.Namespace)
+	if agents == 0 {
+		return fmt.Errorf("no process \"arpeggio agent\" in network namespace %s", h.Namespace)
 	}
-	return pids, nil
+	return nil
 }

@@ -26,8 +26,9 @@ const (
 	Gateway = "gateway"
 	// SwitchNamespace is the network namespace of both bridges. It has no addresses.
 	SwitchNamespace = namespacePrefix + "switch"
-	// LANBridge and ManagementBridge are the bridges' names in [SwitchNamespace].
-	LANBridge        = "lan"
+	// LANBridge is the name of the LAN's bridge in [SwitchNamespace].
+	LANBridge = "lan"
+	// ManagementBridge is the name of the management network's bridge there.
 	ManagementBridge = "mgmt"
 	// LANInterface and ManagementInterface are the names a host knows its links by.
 	LANInterface        = "eth0"

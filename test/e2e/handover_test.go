@@ -80,7 +80,8 @@ func (w *world) exclude(t *testing.T) {
 	if why := now.Spec.Excluded[old.Status.Node]; !holds(why, exclude) {
 		t.Errorf("the announcement excludes %v, want %s by the label", now.Spec.Excluded, old.Status.Node)
 	}
-	w.eventually(t, "exclude", v1alpha1.EventVIPHandedOver, old.Status.Node, now.Status.Node, "excluded")
+	w.eventually(t, "exclude", v1alpha1.EventVIPHandedOver, old.Status.Node, now.Status.Node,
+		"node.kubernetes.io/exclude-from-external-load-balancers")
 	w.kubectl(t, "label", node, exclude+"-")
 	until(t, 10*time.Second, func() error {
 		if a := w.spoken(t, "exclude"); len(a.Spec.Excluded) > 0 || !slices.Contains(a.Spec.Candidates, old.Status.Node) {

@@ -83,6 +83,8 @@ func (w *world) refusedByPool(t *testing.T) {
 			[]string{"192.168.77.229", "VIPPool lan"}},
 		{"node", "198.18.77.10-198.18.77.11", v1alpha1.PoolOverlapping, metav1.ConditionTrue, v1alpha1.ReasonOverlapsNode,
 			[]string{"198.18.77.11", "node1"}},
+		{"card", "192.168.77.11-192.168.77.12", v1alpha1.PoolOverlapping, metav1.ConditionTrue, v1alpha1.ReasonOverlapsNode,
+			[]string{"192.168.77.11", "node1"}},
 		{"cluster", "10.96.0.240/28", v1alpha1.PoolOverlapping, metav1.ConditionTrue, v1alpha1.ReasonOverlapsServiceCIDR,
 			[]string{"10.96.0.0/16"}},
 	} {

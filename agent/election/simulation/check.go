@@ -106,8 +106,7 @@ func (c *checker) overlap(w *world, pair [2]int, a, b *node) {
 	}
 	given := w.store.gave(from.name, older)
 	back := older.UID == newer.UID && w.store.tookBack(older)
-	switch {
-	case older.UID != newer.UID: // made anew for the receiver
+	if older.UID != newer.UID { // made anew for the receiver
 		given = given || w.store.gave(to.name, newer)
 	}
 	if !given && !back {

@@ -9,8 +9,8 @@ import (
 	"github.com/arpeggio-lb/arpeggio/agent/election"
 )
 
-// claims are the times at which a new voice announces itself.
-var claims = []time.Duration{0, 50, 200, 1300, 2400, 3500, 4600}
+// claims are the times, in milliseconds, at which a new voice announces itself.
+var claims = [...]int{0, 50, 200, 1300, 2400, 3500, 4600}
 
 // step steps the machine and does what it asks for.
 func (n *node) step(ev election.Event) {
@@ -70,7 +70,7 @@ func (n *node) act(a election.Action) {
 func (n *node) claim() {
 	voice, _ := n.state.Voice()
 	for _, at := range claims {
-		n.after(at*time.Millisecond, func() {
+		n.after(milliseconds(at), func() {
 			if now, ok := n.state.Voice(); !ok || now.UID != voice.UID || now.Transitions != voice.Transitions || !n.open() {
 				return
 			}

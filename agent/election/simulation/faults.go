@@ -25,12 +25,14 @@ const (
 	tail = 20 * time.Second // of calm after the last
 )
 
+func milliseconds(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+
 // build makes nodes and objects.
 func (w *world) build() {
 	count := 2 + w.rng.IntN(4)
 	w.check.darkFrom = -1
-	w.lag = []time.Duration{2, 20, 300, 1500}[w.rng.IntN(4)] * time.Millisecond
-	w.latency = []time.Duration{3, 10, 100, 400}[w.rng.IntN(4)] * time.Millisecond
+	w.lag = milliseconds([]int{2, 20, 300, 1500}[w.rng.IntN(4)])
+	w.latency = milliseconds([]int{3, 10, 100, 400}[w.rng.IntN(4)])
 	w.loss = []float64{0, 0, 0.05, 0.2}[w.rng.IntN(4)]
 	if w.Kind == Planned {
 		w.loss, w.lag, w.latency, w.check.planned = 0, w.lag/75, w.latency/20, true

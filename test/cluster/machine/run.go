@@ -43,9 +43,7 @@ func Run(ctx context.Context, dir string) error {
 	}
 	ended := make(chan int)
 	r := runner{spec: spec, running: map[int]Process{}}
-	for _, p := range spec.Processes {
-		r.pending = append(r.pending, p)
-	}
+	r.pending = append(r.pending, spec.Processes...)
 	go reap(ended)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -109,7 +107,7 @@ func (r *runner) start(p Process) (int, error) {
 		return 0, err
 	}
 	defer log.Close()
-	cmd := exec.Command(p.Args[0], p.Args[1:]...)
+	cmd := exec.Command(p.Args[0], p.Args[1:]...) //nolint:noctx // it outlives this function: reap waits for it
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = []string{"PATH=" + p.Path + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"}

@@ -36,7 +36,7 @@ func Start(dir, initProgram string) error {
 	defer log.Close()
 	// nsenter execs its command, so the process cloned here, the first of its PID namespace, becomes initProgram.
 	// (Not "ip netns exec": that mounts a new /sys, which hides the cgroup mounts.)
-	cmd := exec.Command("nsenter", "--net="+spec.NetworkNamespace, "--", initProgram, dir)
+	cmd := exec.Command("nsenter", "--net="+spec.NetworkNamespace, "--", initProgram, dir) //nolint:noctx // the machine outlives this process
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{

@@ -32,7 +32,7 @@ func readStat(pid int) (stat, error) {
 func parseStat(line string) (stat, error) {
 	end := strings.LastIndexByte(line, ')')
 	fields := strings.Fields(line[end+1:])
-	const stateField, threadsField, startTimeField = 3 - 3, 20 - 3, 22 - 3
+	const stateField, threadsField, startTimeField = 0, 17, 19 // the man page's 3, 20, 22
 	if end < 0 || len(fields) <= startTimeField {
 		return stat{}, fmt.Errorf("unexpected process status %q", line)
 	}

@@ -19,7 +19,7 @@ const (
 	// ARP asks who has the target (IPv4), NDP the same by Neighbor Solicitation (IPv6). They say nothing of services,
 	// and everything of who speaks for the address.
 	ARP Kind = "arp"
-	NDP Kind = "ndp"
+	NDP Kind = "ndp" // see ARP
 )
 
 // Config is what to ask, and how often.

@@ -25,7 +25,7 @@ func run() int {
 	who := fmt.Sprintf("pod=%s node=%s", cmp.Or(os.Getenv("POD_NAME"), hostname), os.Getenv("NODE_NAME"))
 	address := ":" + cmp.Or(os.Getenv("PORT"), "8080")
 
-	packets, err := net.ListenPacket("udp", address)
+	packets, err := (&net.ListenConfig{}).ListenPacket(ctx, "udp", address)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
