@@ -30,8 +30,9 @@ const (
 	LANBridge = "lan"
 	// ManagementBridge is the name of the management network's bridge there.
 	ManagementBridge = "mgmt"
-	// LANInterface and ManagementInterface are the names a host knows its links by.
-	LANInterface        = "eth0"
+	// LANInterface is the name a host knows its link to the LAN by.
+	LANInterface = "eth0"
+	// ManagementInterface is the name a host knows its link to the management network by.
 	ManagementInterface = "mgmt0"
 
 	// rootInterface gives the machine itself an address on the management network, so that it reaches the API server.

@@ -16,10 +16,10 @@ const (
 	UDP Kind = "udp"
 	// HTTP makes a new TCP connection each time; status 200 is an answer.
 	HTTP Kind = "http"
-	// ARP asks who has the target (IPv4), NDP the same by Neighbor Solicitation (IPv6). They say nothing of services,
-	// and everything of who speaks for the address.
+	// ARP asks who has the target (IPv4). It says nothing of services, and everything of who speaks for the address.
 	ARP Kind = "arp"
-	NDP Kind = "ndp" // see ARP
+	// NDP asks the same by Neighbor Solicitation (IPv6).
+	NDP Kind = "ndp"
 )
 
 // Config is what to ask, and how often.
