@@ -110,3 +110,14 @@ func TestPruneUnused(t *testing.T) {
 		t.Errorf("left %v, want %v", left, want)
 	}
 }
+
+func TestSeenByMachines(t *testing.T) {
+	for dir, ok := range map[string]bool{
+		"/root/.cache/arpeggio/lab": true, "/tmpfiles/lab": true,
+		"/tmp/home/.cache": false, "/run/user/0": false, "/var/lib/ci/cache": false,
+	} {
+		if err := seenByMachines(dir); (err == nil) != ok {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+}

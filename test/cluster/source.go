@@ -71,7 +71,21 @@ func cacheDir() (string, error) {
 		dir = "/var/cache"
 	}
 	dir = filepath.Join(dir, "arpeggio", "lab")
+	if err := seenByMachines(dir); err != nil {
+		return "", err
+	}
 	return dir, os.MkdirAll(dir, 0o755)
+}
+
+// seenByMachines refuses a directory that the machines of the lab, which have some
+// directories of their own, would not find.
+func seenByMachines(dir string) error {
+	for _, own := range []string{"/tmp", "/run", "/var/lib", "/var/log"} {
+		if dir == own || strings.HasPrefix(dir, own+"/") {
+			return fmt.Errorf("the cache would be in %s, but the lab's machines have a %s of their own: set XDG_CACHE_HOME (or HOME) to another place", dir, own)
+		}
+	}
+	return nil
 }
 
 // unusedFor is how long programs of another state of the sources are kept after their last use.
