@@ -233,6 +233,9 @@ func TestRestartKeepsAddresses(t *testing.T) {
 			if before[name] = w.ips(name); len(before[name]) != 1 {
 				return fmt.Errorf("%s has no address", name)
 			}
+			if n := len(w.events(name, v1alpha1.EventAddressAllocated)); n != 1 {
+				return fmt.Errorf("%s: %d Events", name, n) // it follows the address
+			}
 		}
 		return nil
 	})
