@@ -58,8 +58,9 @@ integration: bin/lab ## controllers and CRDs against a real kube-apiserver
 	KUBEBUILDER_ASSETS=$$($(BIN)/lab build 2>/dev/null | head -1) go test -count=1 ./test/integration/...
 
 .PHONY: e2e
-e2e: bin/lab image manifests ## the real cluster, seen from a client on its LAN (root)
-	go test -count=1 -p 1 -timeout 30m -tags e2e ./test/cluster ./test/e2e/...
+e2e: bin/lab image manifests ## the real cluster, seen from a client on its LAN, with the figures (root)
+	go test -count=1 -p 1 -timeout 10m -tags e2e ./test/cluster
+	go test -count=1 -p 1 -timeout 30m -tags e2e -v ./test/e2e/...
 
 .PHONY: lint
 lint: ## golangci-lint
