@@ -26,7 +26,8 @@ func tools() []tool {
 		{"tcpdump", "tcpdump"},
 		{"buildah", "buildah"},
 		{"curl", "curl"},
-		{"capsh", "libcap2-bin"},
+		{"setcap", "libcap2-bin"},
+		{"sysctl", "procps"},
 		{"ethtool", "ethtool"},
 	}
 }
