@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -121,6 +123,7 @@ func (l *loop) act(r *reign, a election.Action) {
 		})
 	case election.Swap:
 		l.swap(r, a)
+	case election.Farewell:
 	case election.Speak:
 		l.speak(r, a)
 	case election.Hush:
@@ -179,7 +182,7 @@ func (l *loop) swap(r *reign, a election.Swap) {
 				return
 			}
 		}
-		send(nil, election.SwapDone{Attempt: a.Attempt})
+		send(nil, election.SwapDone{Attempt: a.Attempt, Conflict: true})
 		got, err := l.leases.Read(ctx, r.name)
 		l.complain("reading the Lease", r.name, err)
 		if got != nil {
@@ -207,30 +210,49 @@ func (l *loop) complain(what, name string, err error) {
 	}
 }
 
-// ask puts a question for every address on every port that carries it, by broadcast and
-// to the node's cards.
+// ask puts a question for every address on every port that carries it: to everyone and to
+// the cards of all who may know, as some fabrics flood no such question; or to one node's.
 func (l *loop) ask(r *reign, a election.Ask) {
 	if r.announcement == nil {
 		return
 	}
+	nodes := []string{a.Node}
+	if a.Node == "" {
+		nodes = append([]string{r.state.Lease().Holder}, r.announcement.Spec.Candidates...)
+	}
 	epoch := r.state.Lease()
 	mark := neighbor.Mark{
 		Kind: neighbor.MarkQuestion, LeaseUID: r.leaseID(epoch.UID), Transitions: uint32(epoch.Transitions),
-		Nonce: uint32(l.now() / time.Microsecond),
+		Standing: neighbor.Standing(r.state.Standing()), Nonce: uint32(l.now() / time.Microsecond),
 	}
-	facts := l.peers[v1alpha1.FactsLease(a.Node)]
 	for _, c := range r.carried {
 		var cards []neighbor.MAC
-		if !a.Quiet {
+		if a.Node == "" {
 			cards = append(cards, neighbor.Broadcast())
 		}
-		for _, i := range facts.Choose(c.addr, r.announcement.Spec.Interfaces) {
-			if mac, err := net.ParseMAC(i.MAC); err == nil && len(mac) == len(neighbor.MAC{}) {
-				cards = append(cards, neighbor.MAC(mac))
+		for _, n := range nodes {
+			for _, mac := range l.cards(n, c.addr, r.announcement.Spec.Interfaces) {
+				if !slices.Contains(cards, mac) {
+					cards = append(cards, mac)
+				}
 			}
 		}
 		for _, i := range c.on {
 			l.ports.ask(i.Name, c.addr, cards, mark)
 		}
 	}
+}
+
+// cards gives the cards by which another node would speak for an address.
+func (l *loop) cards(node string, addr netip.Addr, patterns []v1alpha1.InterfacePattern) []neighbor.MAC {
+	if node == "" || node == l.config.Node {
+		return nil
+	}
+	var cards []neighbor.MAC
+	for _, i := range l.peers[v1alpha1.FactsLease(node)].Choose(addr, patterns) {
+		if mac, err := net.ParseMAC(i.MAC); err == nil && len(mac) == len(neighbor.MAC{}) {
+			cards = append(cards, neighbor.MAC(mac))
+		}
+	}
+	return cards
 }

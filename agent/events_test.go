@@ -70,7 +70,7 @@ func TestHushEvent(t *testing.T) {
 			"node n1 no longer speaks for 192.0.2.240, 2001:db8::f0: the node has no interface to speak on",
 		},
 		{
-			election.Hush{Why: election.Interrupted}, v1alpha1.EventVIPWithdrawn, corev1.EventTypeWarning,
+			election.Hush{Why: election.CutOff}, v1alpha1.EventVIPWithdrawn, corev1.EventTypeWarning,
 			"node n1 no longer speaks for 192.0.2.240, 2001:db8::f0: the node's heartbeats do not reach the API server",
 		},
 	} {

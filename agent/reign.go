@@ -144,6 +144,8 @@ func (r *reign) policy(node string, facts v1alpha1.Facts, trouble trouble) elect
 		p.Addresses = append(p.Addresses, c.addr)
 		if why := c.unusable(facts, trouble, r.state.Lease().Holder == node); why != "" {
 			p.Unservable = why
+		} else {
+			p.Servable = append(p.Servable, c.addr)
 		}
 	}
 	return p
@@ -193,7 +195,8 @@ func (r *reign) table() []entry {
 	e := neighbor.Entry{Join: slices.Contains(r.announcement.Spec.Candidates, r.state.Config.Node)}
 	epoch := r.state.Lease()
 	if voice, ok := r.state.Voice(); ok {
-		epoch, e.Voice, e.NeedsEcho, e.Standing = voice, true, r.state.NeedsEcho(), neighbor.StandingLease
+		epoch, e.Voice, e.NeedsEcho = voice, !r.state.Muted(), r.state.NeedsEcho()
+		e.Standing = neighbor.Standing(r.state.Standing())
 	}
 	e.LeaseUID, e.Transitions = r.leaseID(epoch.UID), uint32(epoch.Transitions)
 	entries := make([]entry, 0, len(r.carried))
@@ -215,7 +218,7 @@ func (r *reign) leaseID(uid string) [16]byte {
 
 // voice gives a marked sound as the election knows it.
 func (r *reign) voice(h neighbor.Heard) election.Voice {
-	v := election.Voice{MAC: h.MAC, Transitions: int32(h.Mark.Transitions)}
+	v := election.Voice{Transitions: int32(h.Mark.Transitions), Standing: election.Standing(h.Mark.Standing)}
 	if uid := r.state.Lease().UID; r.leaseID(uid) == h.Mark.LeaseUID {
 		v.LeaseUID = uid
 	}

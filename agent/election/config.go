@@ -30,6 +30,14 @@ type Config struct {
 	AskAgain time.Duration
 	// RankStep separates the candidates in time: the n-th waits n steps.
 	RankStep time.Duration
+	// ResumeTimes and ResumeEvery: what an interrupted speaker asks before it speaks again.
+	ResumeTimes int
+	ResumeEvery time.Duration
+	// VerdictFresh is how long the detector's verdict may be acted on.
+	VerdictFresh time.Duration
+	// SwapWait is how long a write may stay unanswered before a node that found the holder
+	// dead on the wire claims there.
+	SwapWait time.Duration
 	// SwapFresh is the age beyond which a write's success is no licence to speak at once:
 	// the wire is asked again.
 	SwapFresh time.Duration
@@ -41,6 +49,11 @@ type Config struct {
 	GiveBound time.Duration
 	// FailedFor is how long a node that did not take what it was given is passed over.
 	FailedFor time.Duration
+	// FlapLimit changes within FlapWindow end takeovers by the wire alone, and moves, for
+	// FlapPause, then twice, then four times as long.
+	FlapLimit  int
+	FlapWindow time.Duration
+	FlapPause  time.Duration
 }
 
 // Defaults gives the durations that ship.
@@ -55,10 +68,17 @@ func Defaults(node string) Config {
 		AskTimes:      3,
 		AskAgain:      time.Second,
 		RankStep:      30 * time.Millisecond,
+		ResumeTimes:   2,
+		ResumeEvery:   30 * time.Millisecond,
+		VerdictFresh:  1500 * time.Millisecond,
+		SwapWait:      200 * time.Millisecond,
 		SwapFresh:     time.Second,
 		LookFor:       300 * time.Millisecond,
 		GiveAsk:       20 * time.Millisecond,
 		GiveBound:     500 * time.Millisecond,
 		FailedFor:     time.Minute,
+		FlapLimit:     3,
+		FlapWindow:    3 * time.Minute,
+		FlapPause:     3 * time.Minute,
 	}
 }

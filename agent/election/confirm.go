@@ -17,10 +17,7 @@ func (m *machine) confirm() {
 			m.cause, m.origin = Resumed, m.now
 		}
 	}
-	if m.writing || !m.confirmRead() {
-		return
-	}
-	if !m.askRound() {
+	if m.writing || !m.confirmRead() || !m.askRound(m.Config.AskTimes, m.Config.AskEvery) {
 		return
 	}
 	if due := m.askedAt + m.Config.AskEvery; m.now < due {
@@ -28,7 +25,12 @@ func (m *machine) confirm() {
 		return
 	}
 	if m.expired() {
-		m.again = true
+		m.again, m.readyAt = true, m.now+m.Config.AskEvery
+		m.wakeAt(m.readyAt)
+		return
+	}
+	if m.unread {
+		m.claim(m.cause)
 		return
 	}
 	if m.cause == Given && m.giftMayBeOver() {
@@ -51,8 +53,8 @@ func (m *machine) confirmRead() bool {
 	if m.reading || m.expired() {
 		return false // until the older read, or a heartbeat, comes back
 	}
-	m.again, m.reading, m.readAt, m.asked = false, true, m.now, 0
-	m.do(ReadLease{})
+	m.again, m.unread, m.asked = false, false, 0
+	m.read()
 	return false
 }
 
@@ -62,10 +64,9 @@ func (m *machine) confirmRead() bool {
 func (m *machine) giftMayBeOver() bool {
 	switch {
 	case m.readAt < m.askedAt:
-		m.reading, m.readAt = true, m.now
-		m.do(ReadLease{})
+		m.read()
 		return true
-	case m.now-m.readAt > m.Config.GiveBound/2:
+	case m.now-m.readAt > m.Config.GiveBound:
 		m.again = true
 		m.confirmRead()
 		return true

@@ -72,9 +72,8 @@ func (p *player) policy(candidates ...string) *player {
 }
 
 func policy(candidates ...string) Policy {
-	return Policy{
-		ServiceUID: "s", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Candidates: candidates,
-	}
+	vip := []netip.Addr{netip.MustParseAddr("192.0.2.1")}
+	return Policy{ServiceUID: "s", Addresses: vip, Servable: vip, Candidates: candidates}
 }
 
 func lease(holder string, transitions int32) Lease {
@@ -101,8 +100,10 @@ func (p *player) swapped(ok bool) *player {
 	return p.step(done)
 }
 
-func (p *player) hear(transitions int32) *player {
-	return p.step(Heard{Voice: Voice{MAC: [6]byte{2}, LeaseUID: "u", Transitions: transitions}})
+func (p *player) hear(transitions int32) *player { return p.hearFrom("o", transitions) }
+
+func (p *player) hearFrom(node string, transitions int32) *player {
+	return p.step(Heard{Voice: Voice{Node: node, LeaseUID: "u", Transitions: transitions, Standing: Held}})
 }
 
 // silentOwner is a standby whose owner "o" has not beaten for a Lease's duration.

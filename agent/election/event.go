@@ -30,8 +30,14 @@ type Policy struct {
 	Candidates []string
 	// Excluded is why this node must not speak; empty: it may.
 	Excluded string
-	// Unservable is why this node cannot speak (no interface, no carrier); empty: it can.
+	// Servable are those of the addresses that this node can serve: it has a working
+	// interface for them.
+	Servable []netip.Addr
+	// Unservable is why it cannot serve the others; empty: it can serve all.
 	Unservable string
+	// Unready: this node does not forward for the Service yet. It comes last, and accepts
+	// no gift.
+	Unready bool
 	// MoveTo is the node to which the speaker shall hand over.
 	MoveTo string
 	// DisplaceUID and DisplaceTransitions name the epoch whose speaker may be replaced
@@ -40,13 +46,30 @@ type Policy struct {
 	DisplaceTransitions int32
 }
 
+// Standing is the right by which a node speaks.
+type Standing uint8
+
+// The standings, the lower first.
+const (
+	// Wire: it heard nobody, and could not read or write the Lease since.
+	Wire Standing = iota + 1
+	// Held: it holds the Lease.
+	Held
+)
+
 // Voice is an agent heard on the wire, by its mark.
 type Voice struct {
-	// MAC is the card that spoke, as six octets.
-	MAC [6]byte
-	// LeaseUID and Transitions are the epoch in which it spoke.
+	// Node that has the card; empty: unknown.
+	Node string
+	// LeaseUID and Transitions are the epoch in which it spoke; an unknown Lease has no UID.
 	LeaseUID    string
 	Transitions int32
+	Standing    Standing
+	// Lower: its MAC is lower than that of the own card on the segment, which decides
+	// between equals.
+	Lower bool
+	// Vouched: not heard here; a third node says that it was just answered.
+	Vouched bool
 }
 
 // Event is something that happened.
@@ -73,6 +96,9 @@ type (
 		Attempt int
 		OK      bool
 		Lease   Lease
+		// Conflict: the API server answered that the Lease is another by now. Otherwise,
+		// without OK, nothing is known of what became of the write.
+		Conflict bool
 	}
 	// Pulse brings the own heartbeats' state, whenever one came back.
 	Pulse struct{ Heart Heart }
@@ -87,35 +113,69 @@ type (
 	}
 	// Heard is a marked answer or claim of another card for one of the addresses.
 	Heard struct{ Voice Voice }
+	// Dead is the detector's verdict that the holder does not answer for these addresses
+	// any more, and that this is the holder's fault alone. Since is when the first question
+	// was sent that stayed unanswered. Unheard: it never has answered in its epoch.
+	Dead struct {
+		Addrs   []netip.Addr
+		Since   Time
+		Unheard bool
+	}
+	// Audible tells whether the holder is heard on the wire; while it is, nobody needs to
+	// read its heartbeat.
+	Audible struct{ OK bool }
+	// Contacted says that a peer's marked question was heard on the segment in this epoch:
+	// whoever takes over can be heard here, and will be.
+	Contacted struct{}
+	// Interrupted says that this node may have missed something: its loop stood still, the
+	// carrier or the MAC of its card changed.
+	Interrupted struct{}
+	// Recalled brings the Lease as it was kept on disk, because the API server does not
+	// answer.
+	Recalled struct{ Lease Lease }
+	// Left says that a node, cut off from the API, ends and asks the others to take over.
+	Left struct{ Node string }
+	// Inherited says that the agent before this one on the same node has just handed on
+	// its voice.
+	Inherited struct {
+		Lease    Lease
+		Standing Standing
+	}
 	// Leave says that the agent shuts down.
 	Leave struct{}
 	// Tick says that time has passed: State.Wake was reached.
 	Tick struct{}
 )
 
-func (PolicySeen) event() {}
-func (PolicyGone) event() {}
-func (LeaseSeen) event()  {}
-func (LeaseGone) event()  {}
-func (LeaseRead) event()  {}
-func (SwapDone) event()   {}
-func (Pulse) event()      {}
-func (PeerBeat) event()   {}
-func (Heard) event()      {}
-func (Leave) event()      {}
-func (Tick) event()       {}
+func (PolicySeen) event()  {}
+func (PolicyGone) event()  {}
+func (LeaseSeen) event()   {}
+func (LeaseGone) event()   {}
+func (LeaseRead) event()   {}
+func (SwapDone) event()    {}
+func (Pulse) event()       {}
+func (PeerBeat) event()    {}
+func (Heard) event()       {}
+func (Dead) event()        {}
+func (Audible) event()     {}
+func (Contacted) event()   {}
+func (Interrupted) event() {}
+func (Recalled) event()    {}
+func (Left) event()        {}
+func (Inherited) event()   {}
+func (Leave) event()       {}
+func (Tick) event()        {}
 
 // Action is something the loop has to do.
 type Action interface{ action() }
 
 // Actions.
 type (
-	// Ask puts a question for every address on the wire: by broadcast, and by unicast to
-	// the card of Node where there is one; Quiet leaves the broadcast out.
-	Ask struct {
-		Node  string
-		Quiet bool
-	}
+	// Ask puts a question for every address on the wire: by broadcast and by unicast to the
+	// cards of the holder and the candidates; or, with a Node, to its card alone.
+	Ask struct{ Node string }
+	// Farewell tells the candidates' cards that this node ends (Left).
+	Farewell struct{}
 	// ReadLease reads the Lease by quorum; LeaseRead answers.
 	ReadLease struct{}
 	// Swap writes holder and transitions if the Lease still has this UID and
@@ -142,6 +202,7 @@ type (
 )
 
 func (Ask) action()       {}
+func (Farewell) action()  {}
 func (ReadLease) action() {}
 func (Swap) action()      {}
 func (Speak) action()     {}
@@ -165,6 +226,11 @@ const (
 	OwnerSilent                // the holder's heartbeat stood still and nobody answered: rule (c)
 	Displaced                  // the manager ordered it: rule (g)
 	Given                      // the speaker handed over
+	OwnerDead                  // the holder is dead on the wire: rule (d)
+	OwnerMute                  // the holder never answered in its epoch: rule (e)
+	OwnerLeft                  // the holder, cut off from the API, said that it ends
+	Remembered                 // the API server is away, and nobody speaks
+	Taken                      // the agent before this one on the node handed its voice on
 
 	Gone        // Service, announcement or Lease are gone
 	Lost        // another node holds the Lease
@@ -174,7 +240,8 @@ const (
 	Moved       // the announcement asks for another node
 	Unlisted    // the announcement names other nodes, not this one
 	CannotServe // no interface to speak on
-	Interrupted // the own heartbeats stopped coming back
+	CutOff      // the own heartbeats stopped coming back
+	Deferred    // another node speaks already
 )
 
 // String gives the reason as it stands in Events.
@@ -190,12 +257,22 @@ func (w Why) String() string {
 		return "owner displaced by the manager"
 	case Given:
 		return "handed over"
+	case OwnerDead:
+		return "owner silent on the wire"
+	case OwnerMute:
+		return "owner was never heard"
+	case OwnerLeft:
+		return "owner shuts down"
+	case Remembered:
+		return "nobody speaks, and the API server is away"
+	case Taken:
+		return "the node's agent was replaced"
 	case Gone:
 		return "the Service has no more address, or is gone"
 	case Lost:
 		return "the Lease went to another node"
 	case Outranked:
-		return "a node of a later epoch speaks"
+		return "a node of higher standing speaks"
 	case Leaving:
 		return "the node's agent shuts down"
 	case Excluded:
@@ -206,7 +283,9 @@ func (w Why) String() string {
 		return "other nodes are preferred, this one is no candidate any more"
 	case CannotServe:
 		return "the node has no interface to speak on"
-	case Interrupted:
+	case Deferred:
+		return "another node speaks already"
+	case CutOff:
 		return "the node's heartbeats do not reach the API server"
 	default:
 		return "unknown"

@@ -29,6 +29,7 @@ type give struct {
 	begun Time // when the handover began
 	since Time // when the stage began
 	asked Time // listening: the last question
+	told  Time // the last farewell; zero: none
 }
 
 // mustGive tells whether a holder has to hand over, why, and to whom if somebody is named.
@@ -38,28 +39,42 @@ func (m *machine) mustGive() (why Why, to string, must bool) {
 		return Leaving, "", true
 	case m.policy.Excluded != "":
 		return Excluded, "", true
-	case m.policy.Unservable != "":
+	case len(m.policy.Servable) == 0:
 		return CannotServe, "", true
-	case m.policy.MoveTo != "" && m.voice.UID != "" && m.eligible(m.policy.MoveTo, math.MinInt64+1):
+	case m.voice.UID == "" || m.standing == Wire:
+		return 0, "", false
+	case m.policy.Unservable != "":
+		return m.toFirst(CannotServe)
+	case m.Calm(m.now) > 0:
+		return 0, "", false
+	case m.policy.MoveTo != "" && m.eligible(m.policy.MoveTo, math.MinInt64+1):
 		return Moved, m.policy.MoveTo, true
 	default:
 		return m.unlisted()
 	}
 }
 
+// accepts tells whether a gift is taken: only by a node that can do all that the giver may.
+func (m *machine) accepts() bool { return m.policy.Unservable == "" && !m.policy.Unready }
+
+// toFirst hands over to the first candidate that did not fail lately, if there is one.
+func (m *machine) toFirst(why Why) (Why, string, bool) {
+	for _, n := range m.policy.Candidates {
+		if m.eligible(n, math.MinInt64+1) {
+			return why, n, true
+		}
+	}
+	return 0, "", false
+}
+
 // unlisted: a speaker that is no candidate any more, where others are (the endpoints have
 // moved, say), hands over to one of them; but it speaks on until one takes it, for a list
 // that is short or empty silences nobody.
 func (m *machine) unlisted() (why Why, to string, must bool) {
-	if m.voice.UID == "" || slices.Contains(m.policy.Candidates, m.Config.Node) {
+	if slices.Contains(m.policy.Candidates, m.Config.Node) {
 		return 0, "", false
 	}
-	for _, n := range m.policy.Candidates {
-		if m.eligible(n, math.MinInt64+1) {
-			return Unlisted, n, true
-		}
-	}
-	return 0, "", false
+	return m.toFirst(Unlisted)
 }
 
 // eligible tells whether a node may be given the Lease, as far as the policy goes. One that
@@ -85,12 +100,27 @@ func (m *machine) giveStart(why Why, to string) {
 	m.giveOn()
 }
 
+// deferTo gives the Lease to a node that was heard to speak, without having spoken.
+func (m *machine) deferTo(node string) {
+	m.phase = Giving
+	m.give = give{uid: m.lease.UID, why: Deferred, want: node, to: node, stage: passing, begun: m.now, since: m.now}
+	m.swap(Giving, node)
+}
+
 // giveOn carries a handover on.
 func (m *machine) giveOn() {
-	if m.policy.Unservable != "" {
+	if len(m.policy.Servable) == 0 {
 		m.hush(CannotServe, "")
 	}
+	m.resume()
 	if m.writing {
+		if late := m.swapAt + m.Config.SwapWait; m.leaving && m.voice.UID != "" {
+			if m.now < late {
+				m.wakeAt(late)
+			} else {
+				m.farewell()
+			}
+		}
 		return
 	}
 	if !m.giveHolds() {
@@ -106,6 +136,9 @@ func (m *machine) giveOn() {
 	case listening:
 		m.giveListen()
 	case passing, reclaiming, releasing: // the write failed: try again
+		if m.leaving && m.voice.UID != "" {
+			m.farewell()
+		}
 		if retry := m.give.since + m.Config.LookFor; m.now < retry {
 			m.wakeAt(retry)
 			return
@@ -169,7 +202,7 @@ func (m *machine) giveLook() {
 	case next != "":
 		m.give.to, m.give.stage, m.give.since = next, passing, m.now
 		m.swap(Giving, next)
-	case m.give.why == Moved || m.give.why == Unlisted:
+	case m.give.want != "":
 		m.fail(m.give.want)
 		m.giveEnd()
 	default:
@@ -198,7 +231,7 @@ func (m *machine) giveListen() {
 	}
 	if m.now >= m.give.asked+m.Config.GiveAsk {
 		m.give.asked = m.now
-		m.do(Ask{Node: m.give.to, Quiet: true})
+		m.do(Ask{Node: m.give.to})
 	}
 	m.wakeAt(min(bound, m.give.asked+m.Config.GiveAsk))
 }
@@ -225,7 +258,7 @@ func (m *machine) giveSwapped(ok bool) {
 		m.give.stage, m.give.asked = listening, m.now-m.Config.GiveAsk
 	case reclaiming:
 		if m.voice.UID != "" {
-			m.voice = m.lease
+			m.voice, m.standing = m.lease, Held
 		}
 		m.give.stage = looking
 	case releasing:
@@ -236,7 +269,7 @@ func (m *machine) giveSwapped(ok bool) {
 
 // giveHeard ends the own voice at the first sign of the receiver's.
 func (m *machine) giveHeard(v Voice) {
-	if v.LeaseUID != m.lease.UID || v.Transitions <= m.voice.Transitions {
+	if !m.higher(v) {
 		return
 	}
 	m.hush(m.give.why, m.give.to)

@@ -15,7 +15,7 @@ func TestSpeaking(t *testing.T) {
 		},
 		"interrupted heartbeats: silent; again only after read and question": func(t *testing.T) {
 			p := speaker(t).pulse().pass(4900 * ms).speaks("before the margin").pass(200 * ms).
-				silent("after it").because(Interrupted)
+				silent("after it").because(CutOff)
 			p.pass(10 * second).silent("without heartbeat").done = nil
 			p.pulse().pass(second).silent("before the read").
 				step(LeaseRead{Lease: lease("n", 3), OK: true}).silent("before the question").
@@ -25,7 +25,7 @@ func TestSpeaking(t *testing.T) {
 			p := speaker(t)
 			sent := p.now + 4*second
 			p.now += 6 * second // held up: no Tick came
-			p.step(Pulse{Heart: p.state.heart.Echoed(sent, 4*second)}).silent("it was over before").because(Interrupted)
+			p.step(Pulse{Heart: p.state.heart.Echoed(sent, 4*second)}).silent("it was over before").because(CutOff)
 		},
 		"interrupted: another node took the Lease": func(t *testing.T) {
 			speaker(t).pass(6 * second).pulse().step(LeaseRead{Lease: lease("o", 4), OK: true}).
@@ -36,7 +36,7 @@ func TestSpeaking(t *testing.T) {
 			if p.state.NeedsEcho() {
 				t.Error("needs its heartbeats")
 			}
-			p.policy("n", "o").silent("now somebody could").because(Interrupted)
+			p.policy("n", "o").silent("now somebody could").because(CutOff)
 		},
 		"the Lease went to another node": func(t *testing.T) {
 			speaker(t).lease("o", 4).silent("o has it").because(Lost)

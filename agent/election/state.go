@@ -45,7 +45,21 @@ type State struct {
 	phase Phase
 	wake  Time
 
-	voice Lease // the epoch in which this node speaks; zero UID: it does not
+	voice    Lease // the epoch in which this node speaks; zero UID: it does not
+	standing Standing
+	muted    bool   // it was interrupted, and asks before it speaks again
+	ghost    string // the node that was replaced without its own hand
+	contact  bool   // a peer was heard in this epoch
+	checkAt  Time   // standing Wire: no read or write of the Lease before
+	named    Lease  // standing Wire: another node's epoch, found on the way back
+	namedAt  Time
+
+	audible  bool    // the holder is heard on the wire
+	dead     verdict // of the detector, about the holder
+	left     verdict // that node said that it ends
+	recalled bool    // the Lease is from disk
+	epochAt  Time    // when the Lease was first known in this epoch
+	flaps    flaps
 
 	cause   Why   // Asking, Swapping, Confirming: why the voice is wanted
 	origin  Time  // when the suspicion, or the gift, was first seen
@@ -55,17 +69,20 @@ type State struct {
 	heldAt  Time  // when the Lease was first known to name this node in this epoch
 	holdOff Time  // no new attempt before
 
-	attempt int   // numbers Swaps; only the last one's result counts
-	writing bool  // that result is not back yet
-	wrote   Lease // what that Swap is to make of the Lease
-	swapAt  Time  // when it was sent
-	doubted bool  // a voice was heard meanwhile
-	bid     bid   // the last write in this node's own name; zero once it spoke
+	attempt int    // numbers Swaps; only the last one's result counts
+	writing bool   // that result is not back yet
+	wrote   Lease  // what that Swap is to make of the Lease
+	swapAt  Time   // when it was sent
+	doubted bool   // a voice was heard meanwhile, or something was missed
+	rival   string // whose voice that was
+	bid     bid    // the last write in this node's own name; zero once it spoke
 
-	reading bool // a quorum read is not back yet, in whatever phase it was asked for
-	readAt  Time // when it was asked for
-	again   bool // Confirming: begin anew
-	readyAt Time // Confirming: not before
+	reading bool  // a quorum read is not back yet, in whatever phase it was asked for
+	readAt  Time  // when it was asked for
+	readOf  Lease // what was known then
+	unread  bool  // Confirming: it failed, the API server is away
+	again   bool  // Confirming: begin anew
+	readyAt Time  // Confirming: not before
 
 	give   give
 	failed []failure // nodes that did not take what was given
@@ -91,6 +108,13 @@ type bid struct {
 	seen        string // that holder's heartbeat, which stood still
 }
 
+// verdict is something that holds for one epoch, and for a while.
+type verdict struct {
+	of   Lease // the epoch; zero: no verdict
+	at   Time
+	dead Dead
+}
+
 type failure struct {
 	node string
 	at   Time
@@ -111,9 +135,34 @@ func (s State) Lease() Lease { return s.lease }
 // Voice tells the epoch in which this node speaks; ok is false when it does not.
 func (s State) Voice() (epoch Lease, ok bool) { return s.voice, s.voice.UID != "" }
 
+// Standing is the right by which this node speaks, where it does.
+func (s State) Standing() Standing { return s.standing }
+
+// Muted tells whether the voice has to wait: it was interrupted.
+func (s State) Muted() bool { return s.muted }
+
+// Ghost is the node that this one replaced without that node's own hand, while it speaks;
+// empty: none.
+func (s State) Ghost() string { return s.ghost }
+
+// Since is when the Lease was first known in its present epoch.
+func (s State) Since() Time { return s.epochAt }
+
+// Stands tells whether this node may take over from the node that the Lease names, and
+// whether it is one of the first two.
+func (s State) Stands() (ok, near bool) {
+	if !s.concerned() || s.lease.Holder == "" || s.lease.Holder == s.Config.Node || s.voice.UID != "" || !s.mayTake() {
+		return false, false
+	}
+	return true, s.rank() < 2
+}
+
 // NeedsEcho tells whether the voice ends with the heartbeats: not where no other node
-// could take over.
-func (s State) NeedsEcho() bool {
+// could take over, and not where the others can be heard, and contradict.
+func (s State) NeedsEcho() bool { return !s.contact && s.contested() }
+
+// contested tells whether another node could take over.
+func (s State) contested() bool {
 	return slices.ContainsFunc(s.policy.Candidates, func(n string) bool { return n != s.Config.Node })
 }
 
@@ -139,7 +188,7 @@ func (s State) Follows() []Follow {
 		!s.readSince(s.bid.from, s.heldAt):
 		return []Follow{{Node: s.bid.from}}
 	case s.phase == Standby || s.phase == Asking || s.phase == Swapping:
-		if s.lease.Holder == "" || s.lease.Holder == s.Config.Node {
+		if s.lease.Holder == "" || s.lease.Holder == s.Config.Node || s.audible {
 			return nil
 		}
 		return []Follow{{Node: s.lease.Holder, Every: s.followEvery()}}
@@ -193,7 +242,7 @@ func (s State) rank() int {
 
 // mayTake tells whether this node may take the Lease at all.
 func (s State) mayTake() bool {
-	return s.rank() >= 0 && !s.leaving && s.policy.Excluded == "" && s.policy.Unservable == ""
+	return s.rank() >= 0 && !s.leaving && s.policy.Excluded == "" && len(s.policy.Servable) > 0
 }
 
 // concerned tells whether policy and Lease are there and belong together.

@@ -40,8 +40,10 @@ func (m *machine) take(ev Event) {
 	case PolicyGone:
 		m.policy, m.hasPolicy = Policy{}, false
 	case LeaseSeen:
+		m.recalled = false
 		m.know(e.Lease)
 	case LeaseGone:
+		m.recalled = false
 		m.know(Lease{})
 	case LeaseRead:
 		m.leaseRead(e)
@@ -53,6 +55,20 @@ func (m *machine) take(ev Event) {
 		m.peerBeat(e)
 	case Heard:
 		m.heard(e.Voice)
+	case Dead:
+		m.dead = verdict{of: m.lease, at: m.now, dead: e}
+	case Audible:
+		m.audible = e.OK
+	case Contacted:
+		m.contact = true
+	case Interrupted:
+		m.interrupted()
+	case Recalled:
+		m.recall(e.Lease)
+	case Left:
+		m.left = verdict{of: m.lease, at: m.now}
+	case Inherited:
+		m.inherit(e)
 	case Leave:
 		m.leaving = true
 	case Tick:
@@ -65,14 +81,33 @@ func (m *machine) know(l Lease) {
 	if l.UID == m.lease.UID && l.Transitions < m.lease.Transitions {
 		return
 	}
-	if l.Holder == m.Config.Node && !l.sameEpoch(m.lease) {
-		m.heldAt = m.now
-	}
-	if m.lease.Holder != m.Config.Node && l.Holder != m.lease.Holder {
-		m.before = m.lease
+	m.learn(l)
+}
+
+func (m *machine) learn(l Lease) {
+	if !l.sameEpoch(m.lease) {
+		m.turn(l)
 	}
 	m.lease = l
 	m.resolve()
+}
+
+// turn notes a new epoch.
+func (m *machine) turn(l Lease) {
+	m.epochAt = m.now
+	mine := l.Holder == m.Config.Node
+	if mine {
+		m.heldAt = m.now
+	}
+	// Whoever found the holder dead on the wire was answered there before.
+	m.contact = m.contact && mine && (m.voice.UID != "" || m.bid.cause == OwnerDead)
+	if m.lease.Holder != m.Config.Node && l.Holder != m.lease.Holder {
+		m.before = m.lease
+	}
+	if l.UID == m.lease.UID && l.Holder != m.lease.Holder {
+		m.flaps = m.flaps.note(m.now, m.Config)
+	}
+	m.audible, m.dead = false, verdict{}
 }
 
 // resolve ends the wait for a write's result once the Lease is known in another epoch than
@@ -88,20 +123,42 @@ func (m *machine) resolve() {
 	m.written(ok)
 }
 
+// read asks for the Lease by quorum.
+func (m *machine) read() {
+	m.reading, m.readAt, m.readOf = true, m.now, m.lease
+	m.do(ReadLease{})
+}
+
 func (m *machine) leaseRead(e LeaseRead) {
 	if !m.reading {
 		return
 	}
 	m.reading = false
+	same := e.OK && e.Lease.UID == m.lease.UID
+	switch {
+	case same && e.Lease.Transitions < m.readOf.Transitions:
+		// The API server was set back to an older state. Which is what counts now.
+		m.recalled = false
+		m.rewind(e.Lease)
+	case same:
+		m.recalled = false
+		m.know(e.Lease)
+	}
+	if m.voice.UID != "" && m.standing == Wire {
+		m.checked(same)
+		return
+	}
 	if m.phase != Confirming || m.again {
 		return
 	}
-	if !e.OK || e.Lease.UID != m.lease.UID {
+	switch _, fresh := m.heart.LiveSince(m.now, m.Config.BeatEvery); {
+	case same:
+	case !e.OK && !fresh:
+		m.unread = true
+	default:
 		// Which of two Leases under one name is the younger only the watch can tell.
 		m.again, m.readyAt = true, m.now+m.Config.AskAgain
-		return
 	}
-	m.know(e.Lease)
 }
 
 func (m *machine) peerBeat(e PeerBeat) {
@@ -163,12 +220,13 @@ func (m *machine) settleHolder() {
 	if m.voice.UID != "" && m.voice.UID != m.lease.UID {
 		m.hush(Gone, "") // another Lease under the old name
 	}
-	if why, to, must := m.mustGive(); must {
-		if back := m.heldAt + 2*m.Config.GiveBound; m.voice.UID == "" && m.given() && m.now < back {
-			m.phase = Idle // the giver speaks on, and takes the Lease back
-			m.wakeAt(back)
-			return
-		}
+	why, to, must := m.mustGive()
+	if back := m.heldAt + 2*m.Config.GiveBound; m.voice.UID == "" && m.given() && (must || !m.accepts()) && m.now < back {
+		m.phase = Idle // the giver speaks on, and takes the Lease back
+		m.wakeAt(back)
+		return
+	}
+	if must {
 		m.giveStart(why, to)
 		return
 	}
@@ -177,12 +235,14 @@ func (m *machine) settleHolder() {
 		return
 	}
 	m.phase, m.voice = Speaking, m.lease
+	m.resume()
+	m.check()
 }
 
 // lapse ends the voice where the own heartbeats give no right to speak any more.
 func (m *machine) lapse() {
 	if m.voice.UID != "" && m.expired() {
-		m.hush(Interrupted, "")
+		m.hush(CutOff, "")
 	}
 }
 
@@ -192,9 +252,14 @@ func (m *machine) expired() bool { return m.NeedsEcho() && m.now >= m.heart.Unti
 // settleOther: the Lease names another node, or nobody.
 func (m *machine) settleOther() {
 	if m.voice.UID != "" {
+		if m.standing == Wire {
+			m.stand()
+			return
+		}
 		m.hush(Lost, m.lease.Holder)
 	}
 	if m.phase == Swapping && m.writing {
+		m.awaitSwap()
 		return
 	}
 	if !m.mayTake() {
@@ -212,56 +277,7 @@ func (m *machine) settleOther() {
 			m.wakeAt(m.holdOff)
 			return
 		}
-		m.phase, m.cause, m.origin, m.asked = Asking, cause, from, 0
+		m.phase, m.cause, m.origin, m.asked, m.askedAt = Asking, cause, from, 0, m.now
 	}
 	m.ask()
-}
-
-func (m *machine) speak(why Why, from string) {
-	m.phase, m.voice = Speaking, m.lease
-	m.before, m.bid = Lease{}, bid{}
-	m.do(Speak{Why: why, From: from, Took: m.now - m.origin})
-}
-
-func (m *machine) hush(why Why, to string) {
-	if m.voice.UID == "" {
-		return
-	}
-	h := Hush{Why: why, To: to}
-	switch why {
-	case Excluded:
-		h.Detail = m.policy.Excluded
-	case CannotServe:
-		h.Detail = m.policy.Unservable
-	default:
-	}
-	m.voice = Lease{}
-	m.do(h)
-}
-
-// heard weighs a voice against what this node does.
-func (m *machine) heard(v Voice) {
-	sameLease := v.LeaseUID == m.lease.UID
-	switch m.phase {
-	case Asking:
-		if m.cause != Displaced {
-			m.phase, m.holdOff = Standby, m.now+m.Config.AskAgain
-		}
-	case Swapping:
-		m.doubted = m.doubted || m.cause != Displaced
-	case Confirming:
-		// Voices of older epochs are those of who gave the Lease, or has yet to see that
-		// it lost it.
-		if !sameLease || v.Transitions >= m.lease.Transitions {
-			m.again, m.readyAt = true, m.now+m.Config.AskAgain
-		}
-	case Speaking:
-		if sameLease && v.Transitions > m.voice.Transitions {
-			m.hush(Outranked, "")
-			m.readyAt = m.now
-		}
-	case Giving:
-		m.giveHeard(v)
-	case Idle, Standby:
-	}
 }

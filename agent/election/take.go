@@ -2,33 +2,86 @@
 
 package election
 
+import "slices"
+
 // wanted tells whether there is a reason to take the Lease, and since when.
 func (m *machine) wanted() (cause Why, since Time, ok bool) {
 	_, fresh := m.heart.LiveSince(m.now, m.Config.BeatEvery)
-	if !fresh {
-		return 0, 0, false
-	}
-	if m.lease.Holder == "" {
+	switch {
+	case m.lease.Holder == "" && fresh:
 		return Vacant, m.now, true
-	}
-	if m.policy.DisplaceUID != "" && m.policy.DisplaceUID == m.lease.UID &&
-		m.policy.DisplaceTransitions == m.lease.Transitions {
+	case fresh && m.policy.DisplaceUID != "" && m.policy.DisplaceUID == m.lease.UID &&
+		m.policy.DisplaceTransitions == m.lease.Transitions:
 		return Displaced, m.now, true
-	}
-	if since, silent := m.silentSince(m.now); silent {
-		return OwnerSilent, since, true
+	case m.deadOnTheWire():
+		if m.dead.dead.Unheard {
+			return OwnerMute, m.dead.dead.Since, true
+		}
+		return OwnerDead, m.dead.dead.Since, true
+	case !fresh && m.current(m.left):
+		return OwnerLeft, m.left.at, true
+	case m.recalled && !fresh:
+		return Remembered, m.epochAt, true
+	case fresh:
+		if since, silent := m.silentSince(m.now); silent {
+			return OwnerSilent, since, true
+		}
 	}
 	return 0, 0, false
 }
 
-// ask repeats the question, and writes when it stayed unanswered.
-func (m *machine) ask() {
-	if !m.askRound() {
-		return
+// current tells whether a verdict is about the present epoch, and young.
+func (m *machine) current(v verdict) bool {
+	return v.of.UID != "" && v.of.sameEpoch(m.lease) && m.now-v.at <= m.Config.VerdictFresh
+}
+
+// deadOnTheWire applies rules (d) and (e): the holder is silent by its own fault, this node
+// can serve every address that still answers and one more, and the Lease is not flapping.
+func (m *machine) deadOnTheWire() bool {
+	if !m.current(m.dead) || m.lease.Holder == "" || m.Calm(m.now) > 0 {
+		return false
 	}
-	due := m.askedAt + m.Config.AskEvery + Time(m.rank())*m.Config.RankStep
+	more := false
+	for _, a := range m.policy.Addresses {
+		dead, servable := slices.Contains(m.dead.dead.Addrs, a), slices.Contains(m.policy.Servable, a)
+		if !dead && !servable {
+			return false
+		}
+		more = more || dead && servable
+	}
+	return more
+}
+
+// delay separates the candidates in time. Those that could not forward, cannot write, or
+// serve only a part come after all others.
+func (m *machine) delay() Time {
+	place := m.rank()
+	_, fresh := m.heart.LiveSince(m.now, m.Config.BeatEvery)
+	if m.policy.Unready || m.policy.Unservable != "" || !fresh {
+		place += len(m.policy.Candidates)
+	}
+	return Time(place) * m.Config.RankStep
+}
+
+// ask repeats the question, and acts when it stayed unanswered. Where the detector has asked
+// already, it only waits for its turn.
+func (m *machine) ask() {
+	due := m.askedAt + m.delay()
+	if m.cause != OwnerDead && m.cause != OwnerMute && m.cause != OwnerLeft {
+		if !m.askRound(m.Config.AskTimes, m.Config.AskEvery) {
+			return
+		}
+		due = m.askedAt + m.Config.AskEvery + m.delay()
+	}
 	if m.now < due {
 		m.wakeAt(due)
+		return
+	}
+	if m.cause == OwnerDead { // asked by the detector, which had heard the holder before
+		m.contact, m.asked, m.askedAt = true, m.Config.AskTimes, m.now-m.Config.AskEvery
+	}
+	if m.cause == OwnerLeft || m.cause == Remembered {
+		m.claim(m.cause)
 		return
 	}
 	p, _ := m.peer(m.lease.Holder)
@@ -37,34 +90,60 @@ func (m *machine) ask() {
 		cause: m.cause, origin: m.origin, from: m.lease.Holder, seen: p.seen,
 	}
 	m.swap(Swapping, m.Config.Node)
+	m.awaitSwap()
 }
 
 // askRound sends the questions of one round; true once the last is out. A round that lies
 // too far back, because this node was held up, begins anew.
-func (m *machine) askRound() bool {
-	if m.now > m.askedAt+m.Config.AskEvery+m.Config.SwapFresh {
+func (m *machine) askRound(times int, every Time) bool {
+	if m.now > m.askedAt+every+m.Config.SwapFresh {
 		m.asked = 0
 	}
-	if m.asked < m.Config.AskTimes {
-		if m.asked > 0 && m.now < m.askedAt+m.Config.AskEvery {
-			m.wakeAt(m.askedAt + m.Config.AskEvery)
+	if m.asked < times {
+		if m.asked > 0 && m.now < m.askedAt+every {
+			m.wakeAt(m.askedAt + every)
 			return false
 		}
-		m.do(Ask{Node: m.lease.Holder})
+		m.do(Ask{})
 		m.asked++
 		m.askedAt = m.now
 	}
-	if m.asked < m.Config.AskTimes {
-		m.wakeAt(m.askedAt + m.Config.AskEvery)
+	if m.asked < times {
+		m.wakeAt(m.askedAt + every)
 		return false
 	}
 	return true
 }
 
+// awaitSwap: an API server that does not answer is no reason to be dark. Who found the holder
+// dead on the wire claims there.
+func (m *machine) awaitSwap() {
+	if m.cause != OwnerDead {
+		return
+	}
+	if due := m.swapAt + m.Config.SwapWait; m.now < due {
+		m.wakeAt(due)
+		return
+	}
+	m.claimInstead()
+}
+
+// claimInstead claims on the wire what could not be written, unless somebody was heard
+// meanwhile.
+func (m *machine) claimInstead() {
+	if m.doubted {
+		if !m.writing {
+			m.phase, m.holdOff = Standby, m.now+m.Config.AskAgain
+		}
+		return
+	}
+	m.claim(m.cause)
+}
+
 func (m *machine) swap(p Phase, holder string) {
 	m.phase = p
 	m.attempt++
-	m.writing, m.swapAt, m.doubted = true, m.now, false
+	m.writing, m.swapAt, m.doubted, m.rival = true, m.now, false, ""
 	m.wrote = Lease{UID: m.lease.UID, Transitions: m.lease.Transitions + 1, Holder: holder}
 	m.do(Swap{Attempt: m.attempt, Lease: m.lease, Holder: holder, Transitions: m.wrote.Transitions})
 }
@@ -75,9 +154,18 @@ func (m *machine) swapDone(e SwapDone) {
 	}
 	m.writing = false
 	if e.OK && e.Lease.UID == m.lease.UID {
+		m.recalled = false
 		m.know(e.Lease)
 	}
-	m.written(e.OK && m.lease.sameEpoch(e.Lease))
+	ok := e.OK && m.lease.sameEpoch(e.Lease)
+	if !ok && !e.Conflict && m.phase == Swapping && m.cause == OwnerDead {
+		m.claimInstead()
+		return
+	}
+	m.written(ok)
+	if e.Conflict && !m.reading {
+		m.read() // the watch may lag, or the API server was set back
+	}
 }
 
 // written takes the result of the last write.
@@ -88,16 +176,25 @@ func (m *machine) written(ok bool) {
 		m.giveSwapped(ok)
 	case Swapping:
 		m.took(ok)
+	case Speaking:
+		m.checkAt = m.now + m.Config.AskAgain
+		if ok && m.voice.UID != "" && m.lease.Holder == m.Config.Node {
+			m.voice, m.standing = m.lease, Held
+		}
 	default:
 	}
 }
 
 // took follows a write of this node in its own name. The question that came before it
-// still counts while it is fresh.
+// still counts while it is fresh. Whoever was heard meanwhile gets the Lease.
 func (m *machine) took(ok bool) {
 	if !ok {
 		m.phase, m.holdOff = Standby, m.now+m.Config.AskAgain
 		return
 	}
-	m.phase, m.again, m.readyAt = Confirming, m.doubted, m.now
+	if m.rival != "" && m.eligible(m.rival, m.now) {
+		m.deferTo(m.rival)
+		return
+	}
+	m.phase, m.again, m.readyAt, m.unread = Confirming, m.doubted, m.now, false
 }

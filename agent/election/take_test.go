@@ -42,7 +42,7 @@ func TestTaking(t *testing.T) {
 		},
 		"(b) somebody answers: it stays silent and asks again": func(t *testing.T) {
 			p := newPlayer(t).policy("n", "o").pulse().lease("n", 3).
-				step(LeaseRead{Lease: lease("n", 3), OK: true}).hear(3).pass(900 * ms).silent("while somebody speaks")
+				step(LeaseRead{Lease: lease("n", 3), OK: true}).hearFrom("", 3).pass(900 * ms).silent("while somebody speaks")
 			p.pass(200 * ms).step(LeaseRead{Lease: lease("n", 3), OK: true}).pass(200 * ms).speaks("once nobody does")
 		},
 		"(c) a heartbeat that stands still for the Lease's duration": func(t *testing.T) {
@@ -96,8 +96,16 @@ func TestTaking(t *testing.T) {
 		},
 		"a voice during the write: asks again": func(t *testing.T) {
 			p := newPlayer(t).policy("n", "o").pulse().lease("", 2).pass(150 * ms)
-			p.hear(1).swapped(true).silent("somebody spoke").phase(Confirming).
+			p.hearFrom("", 1).swapped(true).silent("somebody spoke").phase(Confirming).
 				step(LeaseRead{Lease: lease("n", 3), OK: true}).pass(150 * ms).speaks("after asking again")
+		},
+		"a candidate's voice during the write: gives it the Lease": func(t *testing.T) {
+			p := newPlayer(t).policy("n", "o").pulse().lease("", 2).pass(150 * ms)
+			p.hear(1).swapped(true).silent("o spoke").swap("o").swapped(true).phase(Standby)
+		},
+		"(b) a candidate answers: gives it the Lease": func(t *testing.T) {
+			newPlayer(t).policy("n", "o").pulse().lease("n", 3).
+				step(LeaseRead{Lease: lease("n", 3), OK: true}).hear(3).silent("o speaks").swap("o").swapped(true).phase(Standby)
 		},
 		"late swap success asks again": func(t *testing.T) {
 			p := newPlayer(t).policy("n", "o").pulse().lease("", 2).pass(150 * ms).swap("n")

@@ -47,7 +47,7 @@ func (n *node) act(a election.Action) {
 		var got election.Lease
 		var written bool
 		n.call(swapTime, func() { got, written = w.store.swap(n.name, a) }, func(ok bool) {
-			done := election.SwapDone{Attempt: a.Attempt, OK: ok && written, Lease: got}
+			done := election.SwapDone{Attempt: a.Attempt, OK: ok && written, Lease: got, Conflict: ok && !written}
 			if w.Flaw == SwapsBelieved {
 				done.OK, done.Lease = true, a.Lease
 				done.Lease.Holder, done.Lease.Transitions = a.Holder, a.Transitions
@@ -55,6 +55,7 @@ func (n *node) act(a election.Action) {
 			w.logf("%s: write for %q: ok %t", n.name, a.Holder, done.OK)
 			n.step(done)
 		})
+	case election.Farewell:
 	case election.Speak:
 		w.logf("%s: speaks: %s (from %q, took %s)", n.name, a.Why, a.From, a.Took)
 		w.check.Voices++
@@ -87,7 +88,7 @@ func (n *node) say(o *node) {
 		return
 	}
 	voice, _ := n.state.Voice()
-	v := election.Voice{MAC: [6]byte{2, 0, 0, 0, 0, byte(n.index)}, LeaseUID: voice.UID, Transitions: voice.Transitions}
+	v := election.Voice{Node: n.name, LeaseUID: voice.UID, Transitions: voice.Transitions, Standing: n.state.Standing(), Lower: n.index < o.index}
 	n.world.send(n, o, func() { o.step(election.Heard{Voice: v}) })
 }
 
@@ -101,7 +102,7 @@ func (n *node) ask(a election.Ask) {
 		if o == n {
 			continue
 		}
-		if !a.Quiet {
+		if a.Node == "" || o.name == n.state.Lease().Holder {
 			n.world.send(n, o, answer)
 		}
 		if o.name == a.Node {

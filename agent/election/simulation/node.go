@@ -152,6 +152,7 @@ func (n *node) showPolicy(i int) {
 	a := n.world.policy.log[i]
 	p := election.Policy{
 		ServiceUID: serviceUID, Addresses: []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, 1})},
+		Servable:   []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, 1})},
 		Candidates: a.candidates, MoveTo: a.moveTo,
 	}
 	if a.excluded[n.name] {
@@ -236,7 +237,7 @@ func (n *node) open() bool {
 	if n.incarnation == 0 || n.paused {
 		return false
 	}
-	if _, ok := n.state.Voice(); !ok {
+	if _, ok := n.state.Voice(); !ok || n.state.Muted() {
 		return false
 	}
 	if n.world.Flaw == GateBlind {
