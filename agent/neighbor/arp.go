@@ -57,12 +57,10 @@ func parseARP(b []byte) (arpPacket, Drop) {
 	return p, DropNone
 }
 
-// mark gives the packet's mark if it is one of this kind about addr.
-func (p arpPacket) mark(k Kind, addr netip.Addr) Mark {
-	if m, ok := ParseMark(p.trailer, addr, p.senderMAC); ok && m.Kind == k {
-		return m
-	}
-	return Mark{}
+// mark gives the packet's mark if it is one about addr.
+func (p arpPacket) mark(addr netip.Addr) Mark {
+	m, _ := ParseMark(p.trailer, addr, p.senderMAC)
+	return m
 }
 
 func (t *Table) decideARP(reply []byte, e ether, g Gate) Verdict {
@@ -80,14 +78,24 @@ func (t *Table) decideARP(reply []byte, e ether, g Gate) Verdict {
 	}
 	// A reply, or an announcement in either form: who knows the sender takes its MAC from
 	// each of them (RFC 826), so each is a word about the sender's address.
-	if _, known := t.entries[p.sender]; !known {
+	entry, known := t.entries[p.sender]
+	switch {
+	case !known, entry.Witness && (p.gratuitous || !e.unicast):
 		return Verdict{Drop: DropUnknown}
+	case entry.Witness:
+		return Verdict{
+			Drop: DropNotAQuestion, Addr: p.sender,
+			Heard: t.heard(HeardWitness, p.sender, p.senderMAC, e, Mark{}, g),
+		}
 	}
 	sound, kind := HeardAnswer, MarkAnswer
 	if p.gratuitous {
 		sound, kind = HeardClaim, MarkClaim
 	}
-	mark := p.mark(kind, p.sender)
+	mark := p.mark(p.sender)
+	if mark.Kind != kind {
+		mark = Mark{}
+	}
 	if t.myself(mark) {
 		return Verdict{Drop: DropOwn, Addr: p.sender}
 	}
@@ -98,23 +106,25 @@ func (t *Table) decideARP(reply []byte, e ether, g Gate) Verdict {
 }
 
 func (t *Table) decideARPRequest(reply []byte, e ether, p arpPacket, g Gate) Verdict {
-	entry, known := t.entries[p.target]
-	_, senderKnown := t.entries[p.sender]
+	entry, known := t.vip(p.target)
+	_, senderKnown := t.vip(p.sender)
 	if !known && !senderKnown {
 		return Verdict{Drop: DropUnknown}
 	}
 	v := Verdict{Drop: DropUnknown}
-	var question Mark
+	var mark Mark
 	if known {
 		v.Addr = p.target
-		question = p.mark(MarkQuestion, p.target)
-		if t.myself(question) {
+		if mark = p.mark(p.target); mark.Kind.word() == Silence {
+			mark = Mark{}
+		}
+		if t.myself(mark) {
 			return Verdict{Drop: DropOwn, Addr: p.target}
 		}
 	}
 	switch {
-	case t.ours(question):
-		v.Heard = t.heard(HeardQuestion, p.target, p.senderMAC, e, question, g)
+	case t.ours(mark):
+		v.Heard = t.heard(mark.Kind.word(), p.target, p.senderMAC, e, mark, g)
 	case senderKnown:
 		// Asking with an address of the table as one's own is using it (RFC 5227
 		// section 2.4).
@@ -125,12 +135,12 @@ func (t *Table) decideARPRequest(reply []byte, e ether, p arpPacket, g Gate) Ver
 	if !known {
 		return v
 	}
-	if v.Drop = g.admits(entry); v.Drop != DropNone {
+	if v.Drop = t.refuses(mark, entry, g); v.Drop != DropNone {
 		return v
 	}
 	nonce := uint32(0)
-	if t.ours(question) {
-		nonce = question.Nonce
+	if t.ours(mark) {
+		nonce = mark.Nonce
 	}
 	// RFC 826: the request turned around, with what was asked for filled in. The sender
 	// of a probe is 0.0.0.0, and so is the target of its answer.

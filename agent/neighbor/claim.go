@@ -19,7 +19,7 @@ func (t *Table) ClaimTo(addr netip.Addr, g Gate, nonce uint32, to MAC) (frames [
 func (t *Table) claim(addr netip.Addr, g Gate, nonce uint32, to MAC) ([][]byte, bool) {
 	e, known := t.Lookup(addr)
 	g.FrameAge = 0
-	if !known || g.admits(e) != DropNone {
+	if !known || g.admits(e, t.self.MAC) != DropNone {
 		return nil, false
 	}
 	m := t.mark(MarkClaim, e, nonce)

@@ -66,6 +66,15 @@ func (t *Table) ours(m Mark) bool { return m.Kind != 0 && m.Cluster == t.self.Cl
 // myself is whether the mark is this agent's: it heard itself by another card.
 func (t *Table) myself(m Mark) bool { return t.ours(m) && m.Incarnation == t.self.Incarnation }
 
+// refuses says why a frame in the form of a question about the entry, with that mark, is
+// not answered; DropNone if it is.
+func (t *Table) refuses(m Mark, e Entry, g Gate) Drop {
+	if m.Kind.statement() {
+		return DropNotAQuestion
+	}
+	return g.admits(e, t.self.MAC)
+}
+
 // mark is the mark of a frame about the entry.
 func (t *Table) mark(k Kind, e Entry, nonce uint32) Mark {
 	return Mark{

@@ -10,7 +10,8 @@
 // allocates nothing and costs the same for one address and for thousands; the same
 // inputs give the same verdict.
 //
-// It does not open sockets, read a clock, start anything, or remember what it heard:
-// who owns an address is decided elsewhere and arrives as a new Table. It does not judge
-// what is heard either, it only says exactly what that was.
+// It does not open sockets, read a clock or start anything, and remembers what it heard only
+// for the moment in which the gate needs it (Rivals): who owns an address is decided
+// elsewhere and arrives as a new Table. It does not judge what is heard either, it only
+// says exactly what that was.
 package neighbor

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mdlayher/ndp"
+
 	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
 )
 
@@ -23,7 +25,13 @@ func FuzzDecide(f *testing.F) {
 			f.Add(frames[1], int64(-time.Hour))
 		}
 	}
-	tab := table()
+	for kind := range words {
+		word, _ := neighbor.Word(peer().Self(), vip4, ourMAC, neighbor.OwnAddress, neighbor.Mark{Kind: kind})
+		f.Add(word, int64(0))
+	}
+	f.Add(reply(func(*arpFields) {}).frame(f), int64(0))
+	f.Add(advice(func(*ndpFields, *ndp.NeighborAdvertisement) {}).frame(f), int64(0))
+	tab := witnesses()
 	f.Fuzz(func(t *testing.T, frame []byte, age int64) {
 		before := bytes.Clone(frame)
 		g := open()
@@ -38,6 +46,12 @@ func FuzzDecide(f *testing.F) {
 		if v.Heard.Sound != neighbor.Silence {
 			if _, ok := tab.Lookup(v.Heard.Addr); !ok || !v.Heard.MAC.IsCard() || v.Heard.MAC == ourMAC {
 				t.Errorf("heard %+v", v.Heard)
+			}
+			if e, _ := tab.Lookup(v.Heard.Addr); e.Witness != (v.Heard.Sound == neighbor.HeardWitness) {
+				t.Errorf("of a witness: %+v", v.Heard)
+			}
+			if s := v.Heard.Sound; v.Reply != nil && (s == neighbor.HeardVouch || s == neighbor.HeardLeaving) {
+				t.Errorf("answered a %v", s)
 			}
 		}
 		if v.Reply == nil {

@@ -6,8 +6,10 @@ import "time"
 
 const (
 	// TickLimit is how long ago the control loop may have ticked: a loop that hangs no
-	// longer learns that another node took the address, so its voice ends.
-	TickLimit = 500 * time.Millisecond
+	// longer learns that another node took the address, so its voice ends. It ends before
+	// anybody can have taken the silence of a stalled node for its death, which takes
+	// three repeats of a question 40 ms apart and the wait for the last.
+	TickLimit = 120 * time.Millisecond
 
 	// FrameLimit is how old a frame may be, by the kernel's receive timestamp. What
 	// waited longer was received before a stall, by an owner who may be none any more.
@@ -30,13 +32,22 @@ type Gate struct {
 	// FrameAge is the time since the kernel received the frame; zero for what is said
 	// unasked.
 	FrameAge time.Duration
+	// Rivals is what was heard of higher voices; nil for nothing.
+	Rivals Rivalry
+}
+
+// Rivalry knows of higher voices; Rivals does.
+type Rivalry interface {
+	// Outrank tells whether a voice was heard a moment before now that outranks the
+	// entry's on this card.
+	Outrank(e Entry, card MAC, now time.Duration) bool
 }
 
 // stale is whether the frame is too old, or its age unknown.
 func (g Gate) stale() bool { return g.FrameAge > FrameLimit || g.FrameAge < -frameSlack }
 
-// admits says why the gate is shut for the entry; DropNone if it is open.
-func (g Gate) admits(e Entry) Drop {
+// admits says why the gate is shut for the entry on this card; DropNone if it is open.
+func (g Gate) admits(e Entry, card MAC) Drop {
 	switch {
 	case !e.Voice:
 		return DropNoVoice
@@ -46,6 +57,8 @@ func (g Gate) admits(e Entry) Drop {
 		return DropStale
 	case e.NeedsEcho && g.Now >= g.EchoUntil:
 		return DropNoEcho
+	case g.Rivals != nil && g.Rivals.Outrank(e, card, g.Now):
+		return DropHigher
 	}
 	return DropNone
 }

@@ -15,6 +15,11 @@ const (
 	MarkQuestion Kind = 1 // asks whether a peer speaks for the address
 	MarkAnswer   Kind = 2 // answers a request or solicitation, marked or not
 	MarkClaim    Kind = 3 // announces that the sender speaks for the address from now on
+	// MarkVouch tells an asker, by unicast, that the speaker of this epoch has just
+	// answered the sender: it is the path to the asker that is broken.
+	MarkVouch Kind = 4
+	// MarkLeaving tells the candidates that the speaker ends: one may take over at once.
+	MarkLeaving Kind = 5
 )
 
 func (k Kind) String() string {
@@ -25,10 +30,40 @@ func (k Kind) String() string {
 		return "answer"
 	case MarkClaim:
 		return "claim"
+	case MarkVouch:
+		return "vouch"
+	case MarkLeaving:
+		return "leaving"
 	default:
 		return "none"
 	}
 }
+
+// word is the sound of a frame with such a mark in the form of a question; Silence if the
+// kind has another form.
+func (k Kind) word() Sound {
+	switch k {
+	case MarkQuestion:
+		return HeardQuestion
+	case MarkVouch:
+		return HeardVouch
+	case MarkLeaving:
+		return HeardLeaving
+	default:
+		return Silence
+	}
+}
+
+// statement is whether the kind has the form of a question but is none: it is not answered.
+func (k Kind) statement() bool { return k == MarkVouch || k == MarkLeaving }
+
+// The flags of a question's mark: what the asker knows of itself and hears of the speaker.
+// Their bits are part of the format; those without a name are zero and not looked at.
+const (
+	FlagReady uint8 = 1 << iota // it could forward for the address, and take it
+	FlagHears                   // it hears marked answers of the speaker
+	FlagBare                    // it hears answers, but their mark is lost on the way
+)
 
 // Standing is the right by which an agent speaks for an address.
 type Standing uint8
@@ -66,12 +101,13 @@ type Mark struct {
 	LeaseUID    [16]byte // with Transitions the epoch of the sender
 	Transitions uint32
 	Standing    Standing
+	Flags       uint8  // FlagReady and the like
 	Nonce       uint32 // of a question; its answer repeats it
 }
 
 // The format of a mark, in network byte order:
 //
-//	0 magic (4)   4 version   5 kind   6 standing   7 reserved (3), zero
+//	0 magic (4)   4 version   5 kind   6 standing   7 flags   8 reserved (2), zero
 //	10 cluster (8)   18 incarnation (8)   26 Lease UID (16)
 //	42 transitions (4)   46 nonce (4)   50 sum (4)
 //
@@ -91,7 +127,7 @@ const (
 func AppendMark(b []byte, m Mark, addr netip.Addr, card MAC) []byte {
 	start := len(b)
 	b = binary.BigEndian.AppendUint32(b, markMagic)
-	b = append(b, markVersion, byte(m.Kind), byte(m.Standing), 0, 0, 0)
+	b = append(b, markVersion, byte(m.Kind), byte(m.Standing), m.Flags, 0, 0)
 	b = append(b, m.Cluster[:]...)
 	b = append(b, m.Incarnation[:]...)
 	b = append(b, m.LeaseUID[:]...)
@@ -114,13 +150,14 @@ func ParseMark(b []byte, addr netip.Addr, card MAC) (Mark, bool) {
 	m := Mark{
 		Kind:        Kind(b[5]),
 		Standing:    Standing(b[6]),
+		Flags:       b[7],
 		Cluster:     [8]byte(b[10:18]),
 		Incarnation: [8]byte(b[18:26]),
 		LeaseUID:    [16]byte(b[26:42]),
 		Transitions: binary.BigEndian.Uint32(b[42:46]),
 		Nonce:       binary.BigEndian.Uint32(b[46:50]),
 	}
-	if m.Kind < MarkQuestion || m.Kind > MarkClaim || m.Standing > StandingLease {
+	if m.Kind < MarkQuestion || m.Kind > MarkLeaving || m.Standing > StandingLease {
 		return Mark{}, false
 	}
 	return m, true

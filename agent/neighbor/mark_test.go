@@ -15,6 +15,7 @@ func mark() neighbor.Mark {
 	return neighbor.Mark{
 		Kind: neighbor.MarkClaim, Cluster: cluster, Incarnation: [8]byte{3}, LeaseUID: epoch,
 		Transitions: 1 << 31, Standing: neighbor.StandingWire, Nonce: 77,
+		Flags: neighbor.FlagHears | 0x80,
 	}
 }
 
@@ -28,6 +29,14 @@ func TestMarkComesBackAsItWas(t *testing.T) {
 		if diff := cmp.Diff(mark(), got); diff != "" {
 			t.Errorf("mark (-want +got):\n%s", diff)
 		}
+	}
+}
+
+// The version stays: who does not know the flags reads the rest, and finds the sum right.
+func TestFlagsStandWhereReservedOctetsWere(t *testing.T) {
+	b := neighbor.AppendMark(nil, mark(), vip4, ourMAC)
+	if b[4] != 1 || b[7] != neighbor.FlagHears|0x80 || b[8] != 0 || b[9] != 0 {
+		t.Errorf("version and flags: % x", b[4:10])
 	}
 }
 
@@ -67,7 +76,7 @@ func TestMarkWithAnyOctetChangedIsNone(t *testing.T) {
 func TestMarkOfUnknownKindOrStandingIsNone(t *testing.T) {
 	for _, change := range []func(*neighbor.Mark){
 		func(m *neighbor.Mark) { m.Kind = 0 },
-		func(m *neighbor.Mark) { m.Kind = 9 },
+		func(m *neighbor.Mark) { m.Kind = neighbor.MarkLeaving + 1 },
 		func(m *neighbor.Mark) { m.Standing = 3 },
 	} {
 		m := mark()

@@ -133,9 +133,10 @@ func (t *Table) decideNDP(reply []byte, e ether, g Gate) Verdict {
 	entry, known := t.entries[p.target]
 	senderKnown := false
 	if p.typ == ndpSolicit {
-		_, senderKnown = t.entries[p.from]
+		_, senderKnown = t.vip(p.from)
 	}
-	if !known && !senderKnown {
+	witness := entry.Witness && p.typ == ndpAdvertise && e.unicast && p.flags&flagSolicited != 0
+	if known = known && !entry.Witness; !known && !senderKnown && !witness {
 		// Before the checksum: most solicitations are for somebody else.
 		return Verdict{Drop: DropUnknown}
 	}
@@ -154,6 +155,12 @@ func (t *Table) decideNDP(reply []byte, e ether, g Gate) Verdict {
 	case !card.IsCard():
 		return Verdict{Drop: DropSender}
 	}
+	if witness {
+		return Verdict{
+			Drop: DropNotAQuestion, Addr: p.target,
+			Heard: t.heard(HeardWitness, p.target, card, e, Mark{}, g),
+		}
+	}
 	mark, _ := ParseMark(p.option, p.target, card)
 	if t.myself(mark) {
 		return Verdict{Drop: DropOwn, Addr: p.target}
@@ -161,7 +168,7 @@ func (t *Table) decideNDP(reply []byte, e ether, g Gate) Verdict {
 	if p.typ == ndpAdvertise {
 		return Verdict{Drop: DropNotAQuestion, Addr: p.target, Heard: t.heardAdvertisement(e, p, card, mark, g)}
 	}
-	if mark.Kind != MarkQuestion {
+	if mark.Kind.word() == Silence {
 		mark = Mark{}
 	}
 	v := Verdict{Drop: DropUnknown}
@@ -170,7 +177,7 @@ func (t *Table) decideNDP(reply []byte, e ether, g Gate) Verdict {
 	}
 	switch {
 	case known && t.ours(mark):
-		v.Heard = t.heard(HeardQuestion, p.target, card, e, mark, g)
+		v.Heard = t.heard(mark.Kind.word(), p.target, card, e, mark, g)
 	case senderKnown:
 		v.Heard = t.heard(HeardClaim, p.from, card, e, Mark{}, g)
 	case p.from.IsUnspecified():
@@ -179,7 +186,7 @@ func (t *Table) decideNDP(reply []byte, e ether, g Gate) Verdict {
 	if !known {
 		return v
 	}
-	if v.Drop = g.admits(entry); v.Drop == DropNone {
+	if v.Drop = t.refuses(mark, entry, g); v.Drop == DropNone {
 		v.Reply = t.appendAnswer(reply, p, card, entry, mark)
 	}
 	return v
@@ -244,10 +251,14 @@ type ndpFrame struct {
 	linkOption uint8
 }
 
+// appendNDP appends a frame, without a mark if m is of no kind.
 func appendNDP(b []byte, f ndpFrame, m Mark) []byte {
 	b = appendEther(b, f.to, f.card, etherIPv6)
-	const size = ndpSize + optionLinkSize + optionMarkSize
-	b = append(b, 6<<4, 0, 0, 0, size>>8, size&0xff, ipv6ICMP, ndpHopLimit)
+	size := byte(ndpSize + optionLinkSize)
+	if m.Kind != 0 {
+		size += optionMarkSize
+	}
+	b = append(b, 6<<4, 0, 0, 0, 0, size, ipv6ICMP, ndpHopLimit)
 	src, dst, target := f.src.As16(), f.dst.As16(), f.target.As16()
 	b = append(b, src[:]...)
 	b = append(b, dst[:]...)
@@ -256,8 +267,10 @@ func appendNDP(b []byte, f ndpFrame, m Mark) []byte {
 	b = append(b, target[:]...)
 	b = append(b, f.linkOption, optionLinkSize/8)
 	b = append(b, f.card[:]...)
-	b = append(b, optionMark, optionMarkSize/8)
-	b = AppendMark(b, m, f.target, f.card)
+	if m.Kind != 0 {
+		b = append(b, optionMark, optionMarkSize/8)
+		b = AppendMark(b, m, f.target, f.card)
+	}
 	binary.BigEndian.PutUint16(b[start+2:], checksum(f.src, f.dst, b[start:]))
 	return b
 }

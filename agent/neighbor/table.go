@@ -35,6 +35,10 @@ type Entry struct {
 	// without a voice, so that a snooping switch is ready before a takeover is. A voice
 	// always has it.
 	Join bool
+	// Witness is an address of somebody else that is only listened for: its answers to
+	// Probe prove that this card hears the segment. It has no voice and no group, and
+	// nothing but an answer to this card is heard of it.
+	Witness bool
 	// The epoch and the standing, for the marks.
 	LeaseUID    [16]byte
 	Transitions uint32
@@ -48,16 +52,23 @@ type Table struct {
 }
 
 // NewTable makes the table of a port. Of several entries for one address the last
-// counts; entries with no or an IPv4-in-IPv6 address are taken as what they mean, or left
-// out.
+// counts, but a VIP is never a witness; entries with no or an IPv4-in-IPv6 address are
+// taken as what they mean, or left out.
 func NewTable(self Self, entries []Entry) *Table {
 	t := &Table{self: self, entries: make(map[netip.Addr]Entry, len(entries))}
 	t.self.IPv4, t.self.LinkLocal = self.IPv4.Unmap(), self.LinkLocal.WithZone("")
 	for _, e := range entries {
 		e.Addr = e.Addr.Unmap().WithZone("")
-		if e.Addr.IsValid() {
-			t.entries[e.Addr] = e
+		if !e.Addr.IsValid() {
+			continue
 		}
+		if e.Witness {
+			if _, taken := t.vip(e.Addr); taken {
+				continue
+			}
+			e = Entry{Addr: e.Addr, Witness: true}
+		}
+		t.entries[e.Addr] = e
 	}
 	return t
 }
@@ -69,6 +80,12 @@ func (t *Table) Self() Self { return t.self }
 func (t *Table) Lookup(addr netip.Addr) (Entry, bool) {
 	e, ok := t.entries[addr.Unmap().WithZone("")]
 	return e, ok
+}
+
+// vip finds the entry of an address that is no witness.
+func (t *Table) vip(addr netip.Addr) (Entry, bool) {
+	e, ok := t.entries[addr]
+	return e, ok && !e.Witness
 }
 
 // Len is the number of addresses.

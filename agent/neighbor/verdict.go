@@ -28,13 +28,14 @@ const (
 	DropLoopLate          // gate: the control loop has not ticked
 	DropStale             // gate: the frame waited too long
 	DropNoEcho            // gate: the heartbeat is not known to be fresh
+	DropHigher            // gate: a higher voice was heard a moment ago
 	NumDrops
 )
 
 var dropNames = [NumDrops]string{
 	"none", "truncated", "protocol", "own", "not_to_us", "sender", "malformed", "hop_limit",
 	"checksum", "option", "unknown_address", "not_a_question", "no_voice", "loop_late",
-	"stale", "no_echo",
+	"stale", "no_echo", "higher_voice",
 }
 
 // String gives the name that the metric has as its label.
@@ -65,10 +66,17 @@ const (
 	// HeardClaim is an announcement of the address, or any other frame whose sender has
 	// it as its own (RFC 5227 section 2.4).
 	HeardClaim
+	// HeardVouch is a peer's marked word that it is answered (MarkVouch).
+	HeardVouch
+	// HeardLeaving is a speaker's marked word that it ends (MarkLeaving).
+	HeardLeaving
+	// HeardWitness is an answer of a witness (Entry.Witness). It has no mark.
+	HeardWitness
 )
 
 func (s Sound) String() string {
-	return [...]string{"silence", "question", "probe", "answer", "claim"}[min(s, HeardClaim)]
+	names := [...]string{"silence", "question", "probe", "answer", "claim", "vouch", "leaving", "witness", "invalid"}
+	return names[min(int(s), len(names)-1)]
 }
 
 // Heard is what somebody else said about an address of the table.

@@ -5,7 +5,8 @@
 // the answers, passes on what was heard, and announces.
 //
 // It promises: no frame is answered or sent as a claim without a look at the gate; the way
-// from frame to answer takes no lock another goroutine holds and allocates nothing; a
+// from frame to answer allocates nothing and takes no lock, but for the tenth of a second
+// after a higher voice was heard, when it shares one with what else the port sends; a
 // socket that dies, an interface that goes or comes, a missing permission or a full queue
 // are survived, counted and shown, never spun on.
 //

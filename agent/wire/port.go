@@ -26,9 +26,10 @@ type Heard struct {
 }
 
 // Offer puts what was heard into the channel if there is room, and tells whether there
-// was. Half of the room is kept for peers, so that strangers cannot crowd them out.
+// was. Half of the room is kept for peers and witnesses, so that strangers cannot crowd
+// them out.
 func (h Heard) Offer(to chan<- Heard) bool {
-	if !h.Marked && len(to) > cap(to)/2 {
+	if !h.Marked && h.Sound != neighbor.HeardWitness && len(to) > cap(to)/2 {
 		return false
 	}
 	select {
@@ -89,6 +90,7 @@ type Port struct {
 	sockets   atomic.Pointer[sockets]
 	state     atomic.Pointer[State] // written by Run alone
 	nonce     atomic.Uint32         // of claims
+	rivals    rivals
 	tally     tally
 }
 
@@ -143,8 +145,7 @@ func (p *Port) Claim(addr netip.Addr) int { return p.ClaimTo(addr, neighbor.Broa
 
 // ClaimTo is Claim for one card.
 func (p *Port) ClaimTo(addr netip.Addr, card neighbor.MAC) int {
-	gate := p.cfg.Pulse.Gate(p.cfg.Clock(), 0)
-	frames, ok := p.table.Load().ClaimTo(addr, gate, p.nonce.Add(1), card)
+	frames, ok := p.table.Load().ClaimTo(addr, p.gate(p.cfg.Clock(), 0), p.nonce.Add(1), card)
 	if !ok {
 		return 0
 	}
@@ -156,6 +157,13 @@ func (p *Port) ClaimTo(addr netip.Addr, card neighbor.MAC) int {
 	}
 	p.tally.claims.Add(uint64(n))
 	return n
+}
+
+// gate is what must be known to speak at now.
+func (p *Port) gate(now, age time.Duration) neighbor.Gate {
+	g := p.cfg.Pulse.Gate(now, age)
+	g.Rivals = &p.rivals
+	return g
 }
 
 // errDown is why a frame cannot be sent by a port without sockets.

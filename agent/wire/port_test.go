@@ -110,6 +110,15 @@ func TestStrangersCannotCrowdOutPeers(t *testing.T) {
 	if n := offer(peer); n != 3 {
 		t.Errorf("%d of peers passed, want the rest", n)
 	}
+	for range 2 { // room for two more than half
+		<-heard
+	}
+	if n := offer(stranger); n != 0 {
+		t.Errorf("%d of strangers passed beyond half", n)
+	}
+	if n := offer(Heard{Heard: neighbor.Heard{Sound: neighbor.HeardWitness}}); n != 2 {
+		t.Errorf("%d of witnesses passed, want the rest", n)
+	}
 	if peer.Offer(nil) || stranger.Offer(nil) {
 		t.Error("passed to nobody")
 	}

@@ -35,7 +35,7 @@ func (p *Pulse) Tick(now time.Duration) { p.tick.Store(int64(now)) }
 // EchoUntil says until when the heartbeat is known to be fresh, by the boot clock.
 func (p *Pulse) EchoUntil(until time.Duration) { p.echo.Store(int64(until)) }
 
-// Gate is the gate at now for a frame of that age.
+// Gate is the gate at now for a frame of that age, without what was heard of rivals.
 func (p *Pulse) Gate(now, age time.Duration) neighbor.Gate {
 	return neighbor.Gate{
 		Now: now, FrameAge: age,

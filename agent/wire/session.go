@@ -120,7 +120,6 @@ func (p *Port) read(s *socket) error {
 	r, w := newReader(), &writer{}
 	recv, send := r.read, w.write
 	reply := make([]byte, 0, neighbor.ReplySize)
-	var ended later
 	for {
 		if err := s.raw.Read(recv); err != nil {
 			return fmt.Errorf("receiving on %s: %w", p.cfg.Interface, err)
@@ -131,12 +130,11 @@ func (p *Port) read(s *socket) error {
 		age := r.age(time.Now())
 		now := p.cfg.Clock()
 		table := p.table.Load()
-		v := table.Decide(reply, r.frame(), p.cfg.Pulse.Gate(now, age))
-		entry, _ := table.Lookup(v.Addr)
-		if v.Reply != nil && ended.over(entry, now) {
-			v.Reply, v.Drop = nil, neighbor.DropNoVoice
+		v := table.Decide(reply, r.frame(), p.gate(now, age))
+		if v.Heard.Marked {
+			entry, _ := table.Lookup(v.Heard.Addr)
+			p.rivals.hear(v.Heard, entry, table.Self().MAC, now)
 		}
-		ended.heard(v.Heard, entry, now)
 		p.tally.verdict(v)
 		if v.Reply != nil {
 			w.frame = v.Reply

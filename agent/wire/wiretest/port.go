@@ -19,12 +19,14 @@ type Port struct {
 	segment   *Segment
 	cfg       wire.Config
 	announcer *wire.Announcer
+	host      bool // a kernel: always awake, and without marks
 
 	mu       sync.Mutex // guards what follows; not held while anybody else is called
 	table    *neighbor.Table
 	state    wire.State
 	counters wire.Counters
 	nonce    uint32
+	rivals   neighbor.Rivals
 	paused   bool
 	queue    []queued
 }
@@ -100,7 +102,7 @@ func (p *Port) Claim(addr netip.Addr) int { return p.ClaimTo(addr, neighbor.Broa
 func (p *Port) ClaimTo(addr netip.Addr, card neighbor.MAC) int {
 	p.mu.Lock()
 	p.nonce++
-	frames, ok := p.table.ClaimTo(addr, p.cfg.Pulse.Gate(p.cfg.Clock(), 0), p.nonce, card)
+	frames, ok := p.table.ClaimTo(addr, p.gate(p.cfg.Clock(), 0), p.nonce, card)
 	p.mu.Unlock()
 	if !ok || p.Send(frames...) != nil {
 		return 0
@@ -109,6 +111,16 @@ func (p *Port) ClaimTo(addr netip.Addr, card neighbor.MAC) int {
 	defer p.mu.Unlock()
 	p.counters.Claims += uint64(len(frames))
 	return len(frames)
+}
+
+// gate is what must be known to speak at now. The caller holds the lock.
+func (p *Port) gate(now, age time.Duration) neighbor.Gate {
+	if p.host {
+		return neighbor.Gate{Now: now, Tick: now}
+	}
+	g := p.cfg.Pulse.Gate(now, age)
+	g.Rivals = &p.rivals
+	return g
 }
 
 var errDown = errors.New("the port is down")
@@ -161,7 +173,14 @@ func (p *Port) receive(frame []byte, at time.Duration) {
 		return
 	}
 	now := p.cfg.Clock()
-	v := p.table.Decide(nil, frame, p.cfg.Pulse.Gate(now, now-at))
+	v := p.table.Decide(nil, frame, p.gate(now, now-at))
+	if v.Heard.Marked {
+		entry, _ := p.table.Lookup(v.Heard.Addr)
+		p.rivals.Hear(v.Heard, entry, p.table.Self().MAC, now)
+	}
+	if p.host {
+		v.Reply = unmarked(v.Reply)
+	}
 	p.count(v)
 	p.mu.Unlock()
 	if v.Reply != nil {

@@ -19,13 +19,14 @@ type Segment struct {
 	mu    sync.Mutex // guards what follows
 	ports []*Port
 	part  map[*Port]int // which part of a split segment; 0 by default
+	cuts  map[pair]cut
 	lose  func(from, to *Port, frame []byte) bool
 	taps  []func(frame []byte)
 }
 
 // NewSegment makes a segment without ports.
 func NewSegment() *Segment {
-	return &Segment{start: time.Now(), part: map[*Port]int{}}
+	return &Segment{start: time.Now(), part: map[*Port]int{}, cuts: map[pair]cut{}}
 }
 
 // clockStart is what the clock of a new segment shows: a machine has been up for a while.
@@ -66,11 +67,12 @@ func (s *Segment) Split(ports ...*Port) {
 	}
 }
 
-// Heal joins all parts.
+// Heal joins all parts and mends all cuts.
 func (s *Segment) Heal() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.part)
+	clear(s.cuts)
 }
 
 // Lose sets which frames get lost on the way; nil for none. From is nil for a frame that
@@ -127,7 +129,7 @@ func (s *Segment) deliver(from *Port, frame []byte) {
 	s.mu.Lock()
 	var to []*Port
 	for _, p := range s.ports {
-		if p != from && s.part[p] == s.part[from] && (s.lose == nil || !s.lose(from, p, frame)) {
+		if p != from && s.part[p] == s.part[from] && !s.cuts[pair{from, p}].stops(frame) && (s.lose == nil || !s.lose(from, p, frame)) {
 			to = append(to, p)
 		}
 	}
