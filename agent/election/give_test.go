@@ -135,7 +135,7 @@ func TestGiving(t *testing.T) {
 		"given, and the last read was slow: begins anew": func(t *testing.T) {
 			mine := LeaseRead{Lease: lease("n", 4), OK: true}
 			p := newPlayer(t).policy("o", "n").pulse().lease("o", 3).lease("n", 4)
-			p.step(mine).pass(600 * ms).step(mine).silent("o may have it again").phase(Confirming).
+			p.step(mine).pass(700 * ms).step(mine).silent("o may have it again").phase(Confirming).
 				step(mine).pass(150 * ms).step(mine).speaks("now it is sure")
 		},
 		"SIGTERM while the Lease is written": func(t *testing.T) {
