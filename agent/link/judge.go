@@ -15,6 +15,7 @@ type kernel struct {
 	links  []device
 	addrs  []address
 	routes []defaultRoute
+	neighs []neigh
 }
 
 // device is a network device as the kernel describes it.
@@ -48,7 +49,14 @@ type defaultRoute struct {
 	index    int
 	is4      bool
 	table    int
-	priority int // the lower is used
+	priority int        // the lower is used
+	via      netip.Addr // the gateway, without zone; invalid for none
+}
+
+// neigh is an entry of the neighbour table that has a MAC and was of use not long ago.
+type neigh struct {
+	index int
+	addr  netip.Addr
 }
 
 // mainTable is where the routes are that no VRF owns.
@@ -67,6 +75,8 @@ func judge(k kernel) Snapshot {
 		case reason == "":
 			i.DefaultRoute4 = leavesBy(d, byIndex, k.routes, true)
 			i.DefaultRoute6 = leavesBy(d, byIndex, k.routes, false)
+			i.Gateways4, i.Gateways6 = gateways(d, k.routes)
+			i.Neighbors = neighbors(d, k.neighs, i)
 			s.Interfaces = append(s.Interfaces, i)
 		case !d.loopback && reason != reasonContainer:
 			s.Refused = append(s.Refused, Refusal{Name: d.name, Reason: reason})
@@ -165,4 +175,46 @@ func leavesBy(d device, byIndex map[int]device, routes []defaultRoute, is4 bool)
 		}
 	}
 	return here
+}
+
+// gateways are the next hops of all default routes that leave by the device, whatever their
+// table and priority: each of them is on its segment. They go by the family of their
+// own address, by which they are resolved (RFC 8950 has one of IPv6 serve IPv4).
+func gateways(d device, routes []defaultRoute) (v4, v6 []netip.Addr) {
+	for _, r := range routes {
+		switch {
+		case r.index != d.index:
+		case r.via.Is4():
+			v4 = append(v4, r.via)
+		case r.via.Is6():
+			v6 = append(v6, r.via)
+		}
+	}
+	return sorted(v4), sorted(v6)
+}
+
+// maxNeighbors is how many neighbours of a family are told of.
+const maxNeighbors = 4
+
+// neighbors are the lowest addresses of each family, so that the choice is much the same
+// each time.
+func neighbors(d device, neighs []neigh, i Interface) []netip.Addr {
+	var v4, v6 []netip.Addr
+	for _, n := range neighs {
+		switch {
+		case n.index != d.index || slices.Contains(i.Gateways4, n.addr) || slices.Contains(i.Gateways6, n.addr):
+		case n.addr.Is4():
+			v4 = append(v4, n.addr)
+		case n.addr.Is6():
+			v6 = append(v6, n.addr)
+		}
+	}
+	v4, v6 = sorted(v4), sorted(v6)
+	return slices.Concat(v4[:min(len(v4), maxNeighbors)], v6[:min(len(v6), maxNeighbors)])
+}
+
+// sorted sorts in place and leaves each address once.
+func sorted(addrs []netip.Addr) []netip.Addr {
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	return slices.Compact(addrs)
 }

@@ -4,6 +4,7 @@ package link
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -126,6 +127,9 @@ func TestAddressesOfAnInterface(t *testing.T) {
 	}
 }
 
+// noHop is the gateway of a route that has none.
+var noHop netip.Addr
+
 func TestDefaultRoutes(t *testing.T) {
 	eth1 := nic(func(d *device) { d.index, d.name = 3, "eth1" })
 	inVRF := nic(func(d *device) { d.index, d.name, d.master = 4, "eth2", 9 })
@@ -135,14 +139,14 @@ func TestDefaultRoutes(t *testing.T) {
 		want6  []string
 	}{
 		"none":                {},
-		"one":                 {routes: []defaultRoute{{2, true, mainTable, 0}}, want4: []string{"eth0"}},
-		"the better":          {routes: []defaultRoute{{3, true, mainTable, 600}, {2, true, mainTable, 100}}, want4: []string{"eth0"}},
-		"the better, first":   {routes: []defaultRoute{{2, true, mainTable, 100}, {3, true, mainTable, 600}}, want4: []string{"eth0"}},
-		"two alike":           {routes: []defaultRoute{{2, false, mainTable, 1024}, {3, false, mainTable, 1024}}, want6: []string{"eth0", "eth1"}},
-		"families apart":      {routes: []defaultRoute{{2, true, mainTable, 0}, {3, false, mainTable, 9}}, want4: []string{"eth0"}, want6: []string{"eth1"}},
-		"policy routing":      {routes: []defaultRoute{{3, true, 1001, 0}, {2, true, mainTable, 50}}, want4: []string{"eth0"}},
-		"a VRF's own":         {routes: []defaultRoute{{2, true, mainTable, 0}, {4, true, 1009, 100}}, want4: []string{"eth0", "eth2"}},
-		"a VRF, not its main": {routes: []defaultRoute{{4, true, mainTable, 0}}},
+		"one":                 {routes: []defaultRoute{{2, true, mainTable, 0, noHop}}, want4: []string{"eth0"}},
+		"the better":          {routes: []defaultRoute{{3, true, mainTable, 600, noHop}, {2, true, mainTable, 100, noHop}}, want4: []string{"eth0"}},
+		"the better, first":   {routes: []defaultRoute{{2, true, mainTable, 100, noHop}, {3, true, mainTable, 600, noHop}}, want4: []string{"eth0"}},
+		"two alike":           {routes: []defaultRoute{{2, false, mainTable, 1024, noHop}, {3, false, mainTable, 1024, noHop}}, want6: []string{"eth0", "eth1"}},
+		"families apart":      {routes: []defaultRoute{{2, true, mainTable, 0, noHop}, {3, false, mainTable, 9, noHop}}, want4: []string{"eth0"}, want6: []string{"eth1"}},
+		"policy routing":      {routes: []defaultRoute{{3, true, 1001, 0, noHop}, {2, true, mainTable, 50, noHop}}, want4: []string{"eth0"}},
+		"a VRF's own":         {routes: []defaultRoute{{2, true, mainTable, 0, noHop}, {4, true, 1009, 100, noHop}}, want4: []string{"eth0", "eth2"}},
+		"a VRF, not its main": {routes: []defaultRoute{{4, true, mainTable, 0, noHop}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := judge(kernel{links: []device{nic(nil), eth1, inVRF, master("vrf")}, routes: tc.routes})
@@ -159,6 +163,62 @@ func TestDefaultRoutes(t *testing.T) {
 				t.Errorf("IPv4 %v, IPv6 %v; want %v, %v", got4, got6, tc.want4, tc.want6)
 			}
 		})
+	}
+}
+
+func addrs(ss ...string) (as []netip.Addr) {
+	for _, s := range ss {
+		as = append(as, netip.MustParseAddr(s))
+	}
+	return as
+}
+
+func TestGatewaysAndNeighboursOfAnInterface(t *testing.T) {
+	via := func(index int, is4 bool, table, priority int, addr string) defaultRoute {
+		return defaultRoute{index, is4, table, priority, netip.MustParseAddr(addr)}
+	}
+	k := kernel{
+		links: []device{nic(nil), nic(func(d *device) { d.index, d.name = 3, "eth1" })},
+		routes: []defaultRoute{
+			via(2, true, mainTable, 100, "192.0.2.254"), via(2, true, 1001, 0, "192.0.2.253"), via(3, true, mainTable, 0, "198.51.100.1"),
+			via(2, true, 1002, 0, "192.0.2.254"), via(2, true, mainTable, 9, "fe80::2"), via(2, false, mainTable, 1024, "fe80::1"),
+			{2, true, 1003, 0, noHop},
+		},
+	}
+	for _, a := range addrs("192.0.2.9", "192.0.2.254", "192.0.2.5", "fe80::9", "fe80::1", "192.0.2.7", "192.0.2.6", "192.0.2.8", "192.0.2.5", "2001:db8::7") {
+		k.neighs = append(k.neighs, neigh{2, a})
+	}
+	k.neighs = append(k.neighs, neigh{3, netip.MustParseAddr("198.51.100.9")})
+	same := cmpopts.EquateComparable(netip.Addr{})
+	for range 2 {
+		i, _ := judge(k).Find("eth0")
+		for what, got := range map[string][2][]netip.Addr{
+			"IPv4 gateways": {addrs("192.0.2.253", "192.0.2.254"), i.Gateways4},
+			"IPv6 gateways": {addrs("fe80::1", "fe80::2"), i.Gateways6},
+			"neighbours":    {addrs("192.0.2.5", "192.0.2.6", "192.0.2.7", "192.0.2.8", "2001:db8::7", "fe80::9"), i.Neighbors},
+		} {
+			if diff := cmp.Diff(got[0], got[1], same); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", what, diff)
+			}
+		}
+		slices.Reverse(k.routes)
+		slices.Reverse(k.neighs)
+	}
+}
+
+func TestNeighboursAloneAreNoChange(t *testing.T) {
+	with := func(neighbor, gateway string) Snapshot {
+		return Snapshot{Interfaces: []Interface{{Name: "eth0", Gateways4: addrs(gateway), Neighbors: addrs(neighbor)}}}
+	}
+	a := with("192.0.2.1", "192.0.2.254")
+	if !a.Equal(with("192.0.2.2", "192.0.2.254")) {
+		t.Error("another neighbour is a change")
+	}
+	if a.Equal(with("192.0.2.1", "192.0.2.253")) {
+		t.Error("another gateway is none")
+	}
+	if a.Interfaces[0].Neighbors == nil {
+		t.Error("comparing took the neighbours away")
 	}
 }
 

@@ -76,7 +76,31 @@ func readKernel(h *netlink.Handle) (kernel, error) {
 			return kernel{}, fmt.Errorf("listing routes: %w", err)
 		}
 	}
+	k.neighs = readNeighbors(h)
 	return k, nil
+}
+
+// readNeighbors reads what there is: the picture is of use without neighbours, and a table
+// that changes while it is read is no reason to begin again.
+func readNeighbors(h *netlink.Handle) []neigh {
+	var neighs []neigh
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		entries, _ := h.NeighList(0, family)
+		for _, e := range entries {
+			const alive = netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY
+			addr, ok := addrOf(e.IP)
+			if ok && e.State&alive != 0 && len(e.HardwareAddr) == 6 && !addr.IsMulticast() {
+				neighs = append(neighs, neigh{index: e.LinkIndex, addr: addr})
+			}
+		}
+	}
+	return neighs
+}
+
+// addrOf gives an address as netip has it, IPv4 as such.
+func addrOf(ip net.IP) (netip.Addr, bool) {
+	addr, ok := netip.AddrFromSlice(ip)
+	return addr.Unmap(), ok && !addr.IsUnspecified()
 }
 
 func deviceOf(l netlink.Link) device {
@@ -124,18 +148,31 @@ func defaultsOf(r netlink.Route, is4 bool) []defaultRoute {
 	if r.Type != unix.RTN_UNICAST {
 		return nil
 	}
-	hops := []int{r.LinkIndex}
-	if len(r.MultiPath) > 0 {
-		hops = hops[:0]
-		for _, h := range r.MultiPath {
-			hops = append(hops, h.LinkIndex)
-		}
+	hops := r.MultiPath
+	if len(hops) == 0 {
+		hops = []*netlink.NexthopInfo{{LinkIndex: r.LinkIndex, Gw: r.Gw, Via: r.Via}}
 	}
 	var ds []defaultRoute
-	for _, index := range hops {
-		ds = append(ds, defaultRoute{index: index, is4: is4, table: r.Table, priority: r.Priority})
+	for _, h := range hops {
+		ds = append(ds, defaultRoute{
+			index: h.LinkIndex, is4: is4, table: r.Table, priority: r.Priority, via: gatewayOf(h),
+		})
 	}
 	return ds
+}
+
+// gatewayOf gives the address of a next hop, invalid if it has none: a route by a device
+// alone.
+func gatewayOf(h *netlink.NexthopInfo) netip.Addr {
+	if via, ok := h.Via.(*netlink.Via); ok {
+		addr, _ := addrOf(via.Addr)
+		return addr
+	}
+	addr, ok := addrOf(h.Gw)
+	if !ok {
+		return netip.Addr{}
+	}
+	return addr
 }
 
 // forwarding6 reads the sysctl; a node without IPv6 forwards none. Its changes are told by

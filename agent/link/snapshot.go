@@ -5,6 +5,7 @@ package link
 import (
 	"net/netip"
 	"reflect"
+	"slices"
 
 	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
@@ -21,6 +22,13 @@ type Interface struct {
 	Prefixes []netip.Prefix
 	// DefaultRoute4 and DefaultRoute6 are whether the best default route leaves here.
 	DefaultRoute4, DefaultRoute6 bool
+	// Gateways4 and Gateways6 are the next hops of the default routes that leave here,
+	// each by the family of its own address; sorted, link-local ones without a zone.
+	Gateways4, Gateways6 []netip.Addr
+	// Neighbors are addresses of others that the kernel had a MAC for lately, gateways left
+	// out: at most four of each family, sorted. They are those of the moment at which
+	// the picture was made, and a change of them alone is not told.
+	Neighbors []netip.Addr
 	// IPv4 is the first primary address, LinkLocal the first link-local one of IPv6 that
 	// is usable; invalid if there is none.
 	IPv4, LinkLocal netip.Addr
@@ -43,8 +51,19 @@ type Snapshot struct {
 	Refused []Refusal
 }
 
-// Equal is whether nothing changed.
-func (s Snapshot) Equal(o Snapshot) bool { return reflect.DeepEqual(s, o) }
+// Equal is whether nothing changed that is told of: neighbours come and go.
+func (s Snapshot) Equal(o Snapshot) bool {
+	return reflect.DeepEqual(s.lasting(), o.lasting())
+}
+
+// lasting is the picture without neighbours.
+func (s Snapshot) lasting() Snapshot {
+	s.Interfaces = slices.Clone(s.Interfaces)
+	for i := range s.Interfaces {
+		s.Interfaces[i].Neighbors = nil
+	}
+	return s
+}
 
 // Find finds an interface by name.
 func (s Snapshot) Find(name string) (Interface, bool) {
