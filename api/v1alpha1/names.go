@@ -23,6 +23,10 @@ const (
 	AnnotationPool = "arpeggio.dev/pool"
 )
 
+// AnnotationDrain on a Node moves the VIPs away from it, by handover, and keeps them away;
+// its value is told as the reason. Empty and "false" mean nothing.
+const AnnotationDrain = "arpeggio.dev/drain"
+
 // Annotations and labels on objects that Arpeggio makes.
 const (
 	// AnnotationServiceUID is the UID of the Service for which a Lease or an IPAddress

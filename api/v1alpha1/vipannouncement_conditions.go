@@ -22,6 +22,44 @@ const (
 	ReasonPending          = "Pending"
 )
 
+// Serving is there under externalTrafficPolicy Local only. It is False while a node may
+// well speak for the addresses, and no node could forward what arrives. The manager writes
+// it.
+//
+// Reasons for True: EndpointsReady.
+// Reasons for False: NoEndpoint (no endpoint with the name of a node is ready, nor serving
+// while it terminates).
+const (
+	Serving = "Serving"
+
+	ReasonEndpointsReady = "EndpointsReady"
+	ReasonNoEndpoint     = "NoEndpoint"
+)
+
+// EndpointsNameless is True under externalTrafficPolicy Local when ready endpoints do not
+// say on which node they are: kube-proxy takes them for remote ones on every node, and
+// drops what comes from outside for them. It is absent otherwise. The manager writes it.
+//
+// Reasons for True: NodeNameMissing (the message says how many).
+const (
+	EndpointsNameless = "EndpointsNameless"
+
+	ReasonNodeNameMissing = "NodeNameMissing"
+)
+
+// AddressUnserved is True when the preferred node can speak for one of the Service's two
+// addresses only; the message names the address that nobody speaks for. It is absent
+// otherwise. The manager writes it.
+//
+// Reasons for True: NoCommonCandidate (no node can speak for both), CommonCandidateSilent
+// (those that could are not heard).
+const (
+	AddressUnserved = "AddressUnserved"
+
+	ReasonNoCommonCandidate     = "NoCommonCandidate"
+	ReasonCommonCandidateSilent = "CommonCandidateSilent"
+)
+
 // Reasons of the Events on a Service. AllocationFailed and NoEligibleNode are also
 // reasons of the condition Announced.
 const (
@@ -29,4 +67,12 @@ const (
 	EventVIPAnnounced     = "VIPAnnounced"
 	EventVIPHandedOver    = "VIPHandedOver"
 	EventVIPWithdrawn     = "VIPWithdrawn"
+	EventVIPDisplaced     = "VIPDisplaced"
+)
+
+// Reasons of the Events on the Namespace of the installation: the manager has stopped to
+// write announcements because it does not believe what it sees, and has begun again.
+const (
+	EventViewDoubted  = "ViewDoubted"
+	EventViewBelieved = "ViewBelieved"
 )

@@ -75,10 +75,19 @@ type VIPAnnouncementSpec struct {
 	// +kubebuilder:validation:MaxLength=253
 	MoveTo string `json:"moveTo,omitempty"`
 
-	// displace is the epoch whose speaker may be replaced although it still answers.
+	// displace is the epoch whose speaker may be replaced although it still answers: its
+	// heartbeat is overdue, and the endpoints changed since or a minute went by. It is taken
+	// back when another epoch begins or the heartbeat is.
 	// +optional
 	// +kubebuilder:validation:MaxLength=80
 	Displace Epoch `json:"displace,omitempty"`
+
+	// healthCheckNodePort is that of the Service, under externalTrafficPolicy Local: on it
+	// kube-proxy tells of its own node whether it forwards to an endpoint there.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	HealthCheckNodePort int32 `json:"healthCheckNodePort,omitempty"`
 
 	// interfaces on which the addresses are announced, by name or shell pattern; empty:
 	// those whose subnet holds the address, else the one of the default route.
@@ -136,7 +145,8 @@ type VIPAnnouncementStatus struct {
 	// +kubebuilder:validation:MaxItems=10
 	History []Transition `json:"history,omitempty"`
 
-	// conditions of the announcement: Announced.
+	// conditions of the announcement: Announced, by the speaking agent; Serving,
+	// EndpointsNameless and AddressUnserved, by the manager.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
