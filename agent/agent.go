@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
+	"path/filepath"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -32,6 +34,8 @@ const (
 	// markBound is how long it waits before for the heartbeat that says so. The node goes
 	// on speaking meanwhile.
 	markBound = 3 * time.Second
+	// maxIncarnation bounds an incarnation: it is part of a socket's name.
+	maxIncarnation = 64
 )
 
 // Options configure an agent.
@@ -48,8 +52,18 @@ type Options struct {
 	// Installation tells this cluster's agents from another's on the same LAN: the UID of
 	// the namespace. Empty: the namespace's name.
 	Installation string
-	// HealthAddress serves /healthz and /readyz; "0": none.
+	// HealthAddress serves /healthz and /readyz; "0": none. The probes of the kubelet,
+	// which ask by a command, are answered in any case.
 	HealthAddress string
+	// StateDir is the directory in which the agent keeps what it must know to go on when it
+	// is started again while the API server is away; empty: it keeps nothing.
+	StateDir string
+	// KubeProxyHealthURL is asked whether this node's kube-proxy is healthy; empty: it is
+	// not asked.
+	KubeProxyHealthURL string
+	// NodeIPs are this node's addresses, at which its kube-proxy tells whether a Service
+	// has endpoints here; loopback addresses are asked in any case.
+	NodeIPs []netip.Addr
 	// Version is published in the node's facts.
 	Version string
 	Log     logr.Logger
@@ -70,6 +84,17 @@ func (o *Options) Validate() error {
 		if _, err := netip.ParseAddrPort(o.HealthAddress); err != nil {
 			return fmt.Errorf("--health-bind-address %q: want an address and a port (127.0.0.1:9809), or 0 for none", o.HealthAddress)
 		}
+	}
+	if o.StateDir != "" && !filepath.IsAbs(o.StateDir) {
+		return fmt.Errorf("--state-dir %q: want an absolute path (/var/lib/arpeggio), or nothing, to keep nothing", o.StateDir)
+	}
+	if o.KubeProxyHealthURL != "" {
+		if u, err := url.Parse(o.KubeProxyHealthURL); err != nil || u.Scheme != "http" || u.Host == "" {
+			return fmt.Errorf("--kube-proxy-health-url %q: want an http URL (http://127.0.0.1:10256/healthz), or nothing, not to ask", o.KubeProxyHealthURL)
+		}
+	}
+	if len(o.Incarnation) > maxIncarnation {
+		return fmt.Errorf("--pod-uid %q is no UID: it has more than %d characters", o.Incarnation, maxIncarnation)
 	}
 	if o.Incarnation == "" {
 		o.Incarnation = uuid.NewString()
@@ -129,7 +154,7 @@ func Run(ctx context.Context, o Options) error {
 	group, running := errgroup.WithContext(running)
 	for _, t := range []task{
 		l, report, publics, events, beat, leases, announcements, links{put: l.put},
-		&health{address: o.HealthAddress, pulse: l.pulse, now: l.now, synced: func() bool { return leases.Synced() && announcements.Synced() }},
+		&health{address: o.HealthAddress, incarnation: o.Incarnation, log: o.Log.WithName("health"), pulse: l.pulse, now: l.now, synced: func() bool { return leases.Synced() && announcements.Synced() }},
 	} {
 		group.Go(func() error {
 			if err := t.Run(running); err != nil {

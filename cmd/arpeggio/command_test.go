@@ -3,10 +3,14 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/arpeggio-lb/arpeggio/agent/health"
 )
 
 const kubeconfig = `apiVersion: v1
@@ -19,6 +23,7 @@ current-context: c
 
 // Wrong use is told in words, with the flag's name, before anything is done.
 func TestWrongUse(t *testing.T) {
+	t.Setenv("POD_UID", "")
 	file := filepath.Join(t.TempDir(), "kubeconfig")
 	if err := os.WriteFile(file, []byte(kubeconfig), 0o600); err != nil {
 		t.Fatal(err)
@@ -31,6 +36,13 @@ func TestWrongUse(t *testing.T) {
 		{[]string{"agent", "--kubeconfig", file, "--node-name", "Node_1"}, "--node-name"},
 		{[]string{"agent", "--kubeconfig", file, "--node-name", "n1", "--namespace", ""}, "--namespace"},
 		{[]string{"agent", "--kubeconfig", file, "--node-name", "n1", "--health-bind-address", "9809"}, "--health-bind-address"},
+		{[]string{"agent", "--kubeconfig", file, "--node-name", "n1", "--state-dir", "state"}, "--state-dir"},
+		{[]string{"agent", "--kubeconfig", file, "--node-name", "n1", "--kube-proxy-health-url", "127.0.0.1:10256"}, "--kube-proxy-health-url"},
+		{[]string{"agent", "--kubeconfig", file, "--node-name", "n1", "--kube-proxy-health-url", "https://127.0.0.1/healthz"}, "--kube-proxy-health-url"},
+		{[]string{"agent", "--kubeconfig", file, "--node-name", "n1", "--node-ips", "192.168.1.7,"}, "--node-ips"},
+		{[]string{"agent", "--kubeconfig", file, "--node-name", "n1", "--pod-uid", strings.Repeat("x", 65)}, "--pod-uid"},
+		{[]string{"agent", "health"}, "--pod-uid"},
+		{[]string{"agent", "health", "--pod-uid", "nobody"}, "does not listen"},
 		{[]string{"agent", "--kubeconfig", file + ".none", "--node-name", "n1"}, "--kubeconfig"},
 		{[]string{"agent", "--node-name", "n1", "more"}, "more"},
 		{[]string{"manager", "--kubeconfig", file, "--namespace", ""}, "--namespace"},
@@ -62,5 +74,34 @@ func TestNoticeDeadConnections(t *testing.T) {
 	}
 	if got := os.Getenv(ping); got != "7" {
 		t.Errorf("%s=%s, the user's value is gone", ping, got)
+	}
+}
+
+// A probe of the kubelet finds the pod's UID in the environment.
+func TestHealthFromEnvironment(t *testing.T) {
+	t.Setenv("POD_UID", "some-pod")
+	asked := make(chan string, 1)
+	s := &health.Server{
+		Incarnation: "some-pod",
+		Live:        func() error { asked <- "live"; return nil },
+		Ready:       func() error { asked <- "ready"; return errors.New("no list has come yet") },
+	}
+	go s.Run(t.Context())
+	for _, tt := range []struct{ want, says string }{{"live", ""}, {"ready", "no list has come yet"}} {
+		var err error
+		for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			args := []string{"agent", "health"}
+			if tt.want == "ready" {
+				args = append(args, "--ready")
+			}
+			c := command()
+			c.SetArgs(args)
+			if err = c.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), "does not listen") {
+				break
+			}
+		}
+		if got := <-asked; got != tt.want || (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("asked %s, want %s: %v", got, tt.want, err)
+		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -28,12 +27,11 @@ const (
 	// nonRoot is the user of the agents; the capability reaches it through the file
 	// capability of the binary.
 	nonRoot = 65532
-	// healthPort is a port of the host, as the agents are in its network: on the loopback
-	// address, where the kubelet asks. No container port is declared: it would be a host
-	// port, for which two agents of an upgrade could not share a node.
-	healthPort  = 9809
-	healthHost  = "127.0.0.1"
+
 	gracePeriod = 30 // seconds, for handing over
+	// stateDir is where an agent keeps what its container needs when it is started again
+	// while the API server is away.
+	stateDir = "/var/lib/arpeggio"
 )
 
 // desired is the DaemonSet as it should be.
@@ -43,7 +41,7 @@ func desired(namespace, image string, installation types.UID, owner *corev1.Serv
 	for k, v := range selector {
 		labels[k] = v
 	}
-	one := intstr.FromInt32(1)
+	none, one := intstr.FromInt32(0), intstr.FromInt32(1)
 	ds := &appsv1.DaemonSet{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: namespace,
@@ -55,9 +53,12 @@ func desired(namespace, image string, installation types.UID, owner *corev1.Serv
 		},
 		Spec: appsv1.DaemonSetSpec{
 			Selector: &metav1.LabelSelector{MatchLabels: selector},
+			// A new agent is ready beside the old one before that one is told to end, and
+			// takes its voices over: an upgrade moves no address. For that the pod may have
+			// no port, as in the host's network there would be room for one agent only.
 			UpdateStrategy: appsv1.DaemonSetUpdateStrategy{
 				Type:          appsv1.RollingUpdateDaemonSetStrategyType,
-				RollingUpdate: &appsv1.RollingUpdateDaemonSet{MaxUnavailable: &one},
+				RollingUpdate: &appsv1.RollingUpdateDaemonSet{MaxUnavailable: &none, MaxSurge: &one},
 			},
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labels},
@@ -102,12 +103,14 @@ func podSpec(image string, installation types.UID) corev1.PodSpec {
 				"--node-name=$(NODE_NAME)",
 				"--pod-uid=$(POD_UID)",
 				"--installation=" + string(installation),
-				"--health-bind-address=" + healthHost + ":" + strconv.Itoa(healthPort),
+				"--node-ips=$(NODE_IPS)",
+				"--state-dir=" + stateDir,
 			},
 			Env: []corev1.EnvVar{
 				field("NAMESPACE", "metadata.namespace"),
 				field("NODE_NAME", "spec.nodeName"),
 				field("POD_UID", "metadata.uid"),
+				field("NODE_IPS", "status.hostIPs"),
 			},
 			// The request is the agent's share of a busy node: answers that come late are
 			// outages. There is no limit, which would throttle it.
@@ -123,9 +126,12 @@ func podSpec(image string, installation types.UID) corev1.PodSpec {
 					Add:  []corev1.Capability{"NET_RAW"},
 				},
 			},
-			LivenessProbe:  probe("/healthz", 10, 6),
-			ReadinessProbe: probe("/readyz", 5, 3),
+			VolumeMounts:   []corev1.VolumeMount{{Name: "state", MountPath: stateDir}},
+			LivenessProbe:  probe(20, 3),
+			ReadinessProbe: probe(5, 3, "--ready"),
 		}},
+		// It lives as long as the pod, so that a new container finds it again.
+		Volumes: []corev1.Volume{{Name: "state", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}},
 	}
 }
 
@@ -134,11 +140,14 @@ func field(name, path string) corev1.EnvVar {
 	return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: path}}}
 }
 
-// probe asks the agent on the host's loopback address.
-func probe(path string, period, failures int32) *corev1.Probe {
+// probe asks the agent by a command in its container, as two agents cannot share a port of
+// the host. The command takes the pod's UID from its environment: the kubelet does not put
+// fields of the pod into a probe's arguments. Each probe costs some 40 ms of CPU time, the
+// greater part to enter the container.
+func probe(period, failures int32, more ...string) *corev1.Probe {
 	return &corev1.Probe{
-		ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{
-			Host: healthHost, Port: intstr.FromInt32(healthPort), Path: path, Scheme: corev1.URISchemeHTTP,
+		ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{
+			Command: append([]string{"/arpeggio", "agent", "health"}, more...),
 		}},
 		PeriodSeconds:    period,
 		TimeoutSeconds:   2,

@@ -65,7 +65,7 @@ func TestAgentsAreInstalled(t *testing.T) {
 	if err := w.client.Get(t.Context(), types.NamespacedName{Name: system}, &ns); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"agent", "--namespace=$(NAMESPACE)", "--node-name=$(NODE_NAME)", "--pod-uid=$(POD_UID)", "--installation=" + string(ns.UID), "--health-bind-address=127.0.0.1:9809"}; !slices.Equal(c.Args, want) {
+	if want := []string{"agent", "--namespace=$(NAMESPACE)", "--node-name=$(NODE_NAME)", "--pod-uid=$(POD_UID)", "--installation=" + string(ns.UID), "--node-ips=$(NODE_IPS)", "--state-dir=/var/lib/arpeggio"}; !slices.Equal(c.Args, want) {
 		t.Errorf("args %v", c.Args)
 	}
 	if !pod.HostNetwork || pod.ServiceAccountName != agent || len(c.Ports) != 0 || len(c.Resources.Limits) != 0 ||
@@ -73,6 +73,7 @@ func TestAgentsAreInstalled(t *testing.T) {
 		!slices.Equal(c.SecurityContext.Capabilities.Add, []corev1.Capability{"NET_RAW"}) || !slices.Equal(c.SecurityContext.Capabilities.Drop, []corev1.Capability{"ALL"}) {
 		t.Errorf("pod %+v", pod)
 	}
+	surges(t, ds)
 	w.eventuallyEvent(system, agent, "AgentsInstalled", "installed", "arpeggio:1")
 	stop()
 
@@ -108,6 +109,40 @@ func TestAgentsAreInstalled(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// surges wants an upgrade to have two agents on a node for a while, and nothing in the pod
+// for which there is room once on a host.
+func surges(t *testing.T, ds *appsv1.DaemonSet) {
+	t.Helper()
+	u := ds.Spec.UpdateStrategy
+	if u.Type != appsv1.RollingUpdateDaemonSetStrategyType || u.RollingUpdate.MaxSurge.IntValue() != 1 || u.RollingUpdate.MaxUnavailable.IntValue() != 0 || ds.Spec.MinReadySeconds != 0 {
+		t.Errorf("update strategy %+v, ready after %d s", u, ds.Spec.MinReadySeconds)
+	}
+	c := ds.Spec.Template.Spec.Containers[0]
+	env := map[string]string{}
+	for _, e := range c.Env {
+		env[e.Name] = e.ValueFrom.FieldRef.FieldPath
+	}
+	if env["POD_UID"] != "metadata.uid" || env["NODE_IPS"] != "status.hostIPs" {
+		t.Errorf("environment %v", env)
+	}
+	for _, p := range []struct {
+		probe *corev1.Probe
+		want  []string
+	}{
+		{c.LivenessProbe, []string{"/arpeggio", "agent", "health"}},
+		{c.ReadinessProbe, []string{"/arpeggio", "agent", "health", "--ready"}},
+	} {
+		// The kubelet would make "$(POD_UID)" in a probe's command an empty string.
+		if p.probe.Exec == nil || !slices.Equal(p.probe.Exec.Command, p.want) {
+			t.Errorf("probe %+v, want %q", p.probe.ProbeHandler, p.want)
+		}
+	}
+	if len(c.VolumeMounts) != 1 || c.VolumeMounts[0].MountPath != "/var/lib/arpeggio" || c.VolumeMounts[0].ReadOnly ||
+		ds.Spec.Template.Spec.Volumes[0].EmptyDir == nil || ds.Spec.Template.Spec.Volumes[0].EmptyDir.Medium != "" {
+		t.Errorf("volumes %+v", ds.Spec.Template.Spec.Volumes)
+	}
 }
 
 func TestForeignDaemonSetIsLeftAlone(t *testing.T) {
