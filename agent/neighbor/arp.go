@@ -78,15 +78,11 @@ func (t *Table) decideARP(reply []byte, e ether, g Gate) Verdict {
 	}
 	// A reply, or an announcement in either form: who knows the sender takes its MAC from
 	// each of them (RFC 826), so each is a word about the sender's address.
-	entry, known := t.entries[p.sender]
-	switch {
-	case !known, entry.Witness && (p.gratuitous || !e.unicast):
-		return Verdict{Drop: DropUnknown}
-	case entry.Witness:
-		return Verdict{
-			Drop: DropNotAQuestion, Addr: p.sender,
-			Heard: t.heard(HeardWitness, p.sender, p.senderMAC, e, Mark{}, g),
+	if _, known := t.entries[p.sender]; !known {
+		if !p.gratuitous && e.unicast && t.witnesses[p.sender] {
+			return t.testified(p.sender, p.senderMAC, e, g)
 		}
+		return Verdict{Drop: DropUnknown}
 	}
 	sound, kind := HeardAnswer, MarkAnswer
 	if p.gratuitous {
@@ -106,8 +102,8 @@ func (t *Table) decideARP(reply []byte, e ether, g Gate) Verdict {
 }
 
 func (t *Table) decideARPRequest(reply []byte, e ether, p arpPacket, g Gate) Verdict {
-	entry, known := t.vip(p.target)
-	_, senderKnown := t.vip(p.sender)
+	entry, known := t.entries[p.target]
+	_, senderKnown := t.entries[p.sender]
 	if !known && !senderKnown {
 		return Verdict{Drop: DropUnknown}
 	}

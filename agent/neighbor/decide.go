@@ -60,6 +60,14 @@ func (t *Table) heard(s Sound, addr netip.Addr, card MAC, e ether, mark Mark, g 
 	}
 }
 
+// testified is the verdict on the answer of a witness.
+func (t *Table) testified(addr netip.Addr, card MAC, e ether, g Gate) Verdict {
+	return Verdict{
+		Drop: DropNotAQuestion, Addr: addr,
+		Heard: t.heard(HeardWitness, addr, card, e, Mark{}, g),
+	}
+}
+
 // ours is whether the mark is of an agent of this cluster.
 func (t *Table) ours(m Mark) bool { return m.Kind != 0 && m.Cluster == t.self.Cluster }
 

@@ -49,7 +49,7 @@ func (g Gate) stale() bool { return g.FrameAge > FrameLimit || g.FrameAge < -fra
 // admits says why the gate is shut for the entry on this card; DropNone if it is open.
 func (g Gate) admits(e Entry, card MAC) Drop {
 	switch {
-	case !e.Voice:
+	case !e.Voice || e.Muted:
 		return DropNoVoice
 	case g.Tick == 0 || g.Now-g.Tick > TickLimit:
 		return DropLoopLate

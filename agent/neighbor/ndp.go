@@ -133,10 +133,10 @@ func (t *Table) decideNDP(reply []byte, e ether, g Gate) Verdict {
 	entry, known := t.entries[p.target]
 	senderKnown := false
 	if p.typ == ndpSolicit {
-		_, senderKnown = t.vip(p.from)
+		_, senderKnown = t.entries[p.from]
 	}
-	witness := entry.Witness && p.typ == ndpAdvertise && e.unicast && p.flags&flagSolicited != 0
-	if known = known && !entry.Witness; !known && !senderKnown && !witness {
+	witness := !known && p.typ == ndpAdvertise && p.flags&flagSolicited != 0 && e.unicast && t.witnesses[p.target]
+	if !known && !senderKnown && !witness {
 		// Before the checksum: most solicitations are for somebody else.
 		return Verdict{Drop: DropUnknown}
 	}
@@ -156,10 +156,7 @@ func (t *Table) decideNDP(reply []byte, e ether, g Gate) Verdict {
 		return Verdict{Drop: DropSender}
 	}
 	if witness {
-		return Verdict{
-			Drop: DropNotAQuestion, Addr: p.target,
-			Heard: t.heard(HeardWitness, p.target, card, e, Mark{}, g),
-		}
+		return t.testified(p.target, card, e, g)
 	}
 	mark, _ := ParseMark(p.option, p.target, card)
 	if t.myself(mark) {

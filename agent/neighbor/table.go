@@ -28,6 +28,8 @@ type Entry struct {
 	// Voice is whether this node speaks for the address. Without it the port only
 	// listens.
 	Voice bool
+	// Muted holds a voice back that was interrupted, until it has asked.
+	Muted bool
 	// NeedsEcho closes the gate at Gate.EchoUntil: the voice ends when the heartbeat
 	// can no longer be known to be fresh. Unset where the agent may outlive it.
 	NeedsEcho bool
@@ -47,8 +49,9 @@ type Entry struct {
 
 // Table is what one port knows. It never changes: a change is another Table.
 type Table struct {
-	self    Self
-	entries map[netip.Addr]Entry
+	self      Self
+	entries   map[netip.Addr]Entry
+	witnesses map[netip.Addr]bool // none of them is in entries
 }
 
 // NewTable makes the table of a port. Of several entries for one address the last
@@ -62,13 +65,17 @@ func NewTable(self Self, entries []Entry) *Table {
 		if !e.Addr.IsValid() {
 			continue
 		}
-		if e.Witness {
-			if _, taken := t.vip(e.Addr); taken {
-				continue
-			}
-			e = Entry{Addr: e.Addr, Witness: true}
+		if !e.Witness {
+			t.entries[e.Addr] = e
+			continue
 		}
-		t.entries[e.Addr] = e
+		if t.witnesses == nil {
+			t.witnesses = map[netip.Addr]bool{}
+		}
+		t.witnesses[e.Addr] = true
+	}
+	for addr := range t.entries {
+		delete(t.witnesses, addr)
 	}
 	return t
 }
@@ -78,18 +85,16 @@ func (t *Table) Self() Self { return t.self }
 
 // Lookup finds the entry of an address.
 func (t *Table) Lookup(addr netip.Addr) (Entry, bool) {
-	e, ok := t.entries[addr.Unmap().WithZone("")]
+	addr = addr.Unmap().WithZone("")
+	if t.witnesses[addr] {
+		return Entry{Addr: addr, Witness: true}, true
+	}
+	e, ok := t.entries[addr]
 	return e, ok
 }
 
-// vip finds the entry of an address that is no witness.
-func (t *Table) vip(addr netip.Addr) (Entry, bool) {
-	e, ok := t.entries[addr]
-	return e, ok && !e.Witness
-}
-
 // Len is the number of addresses.
-func (t *Table) Len() int { return len(t.entries) }
+func (t *Table) Len() int { return len(t.entries) + len(t.witnesses) }
 
 // Groups gives the solicited-node groups (RFC 4291 section 2.7.1) the table wants the
 // interface to be a member of, each with the number of addresses that share it.

@@ -5,6 +5,7 @@ package wire
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -82,6 +83,15 @@ func TestChangesOfLinksAreTold(t *testing.T) {
 	w.until("default route", eth0(func(i link.Interface) bool { return i.DefaultRoute4 }))
 	h.ip("-6 route add default via 2001:db8::fe")
 	w.until("default route of IPv6", eth0(func(i link.Interface) bool { return i.DefaultRoute6 }))
+	h.ip("neigh add 192.0.2.9 lladdr 02:00:00:00:00:09 dev eth0 nud stale")
+	h.ip("neigh add 192.0.2.254 lladdr 02:00:00:00:00:fe dev eth0 nud stale")
+	h.ip("neigh add 192.0.2.8 lladdr 02:00:00:00:00:08 dev eth0 nud permanent")
+	h.ip("-6 route add default via fe80::fe dev eth0 metric 2048")
+	gateways := []netip.Addr{netip.MustParseAddr("2001:db8::fe"), netip.MustParseAddr("fe80::fe")}
+	w.until("gateways, and the neighbour of that moment", eth0(func(i link.Interface) bool {
+		return slices.Equal(i.Gateways4, []netip.Addr{netip.MustParseAddr("192.0.2.254")}) && slices.Equal(i.Gateways6, gateways) &&
+			slices.Equal(i.Neighbors, []netip.Addr{netip.MustParseAddr("192.0.2.9")})
+	}))
 	h.sysctl("net.ipv6.conf.eth0.forwarding=1")
 	w.until("forwarding", eth0(func(i link.Interface) bool { return i.Router }))
 	h.ip("addr del 192.0.2.1/24 dev eth0")
