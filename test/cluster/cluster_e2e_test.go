@@ -62,9 +62,9 @@ func TestCluster(t *testing.T) {
 		test func(*testing.T)
 	}{
 		{"service", l.service}, {"pod", l.pod}, {"load", l.load},
-		{"cut-lan", l.cutLAN}, {"link-down", l.linkDown}, {"cut-api", l.cutAPI},
+		{"cut-lan", l.cutLAN}, {"filters", l.filters}, {"link-down", l.linkDown}, {"cut-api", l.cutAPI},
 		{"agent", l.agent}, {"crash", l.crash}, {"control-plane", l.controlPlane},
-		{"capture", l.capture}, {"up-twice", l.upTwice},
+		{"writes", l.writes}, {"client", l.client}, {"capture", l.capture}, {"up-twice", l.upTwice},
 	} {
 		if !t.Run(step.name, step.test) {
 			t.Fatalf("%s failed; the rest builds on it", step.name)

@@ -94,6 +94,8 @@ func controlPlaneSpec(h Host, b Binaries) machine.Spec {
 				"--service-cluster-ip-range=" + serviceCIDR4 + "," + serviceCIDR6,
 				"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
 				"--allow-privileged=true", "--profiling=false",
+				"--audit-policy-file=" + filepath.Join(dir, auditPolicyFile), "--audit-log-path=" + auditLog(),
+				"--audit-log-mode=blocking",
 			}},
 			{Name: "kube-controller-manager", Needs: needsAPI, Args: []string{
 				program("kube-controller-manager"), "--kubeconfig=" + config("kube-controller-manager"),

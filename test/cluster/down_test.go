@@ -54,14 +54,23 @@ func TestIsAgent(t *testing.T) {
 }
 
 func TestFaultsAreKnownByName(t *testing.T) {
-	want := "crash, restore, kill-agent, pause-agent, resume-agent, cut-api, heal-api, cut-lan, heal-lan, link-down, link-up"
+	want := "kill-agent, pause-agent, resume-agent, cut-api, heal-api, crash, restore, cut-lan, mute-lan, deaf-lan, no-broadcast, heal-lan, link-down, link-up"
 	if got := join(NodeFaults()); got != want {
 		t.Errorf("faults of a node: %s, want %s", got, want)
 	}
 	c := newCluster(state{Nodes: 1, Clients: 1}, newProgress(nil))
-	for host, f := range map[string]Fault{"node1": Stop, ControlPlane: Crash, "client1": Crash, "node2": Crash} {
+	for host, f := range map[string]Fault{"node1": Stop, ControlPlane: Crash, "client1": KillAgent, Gateway: Crash, "node2": Crash} {
 		if err := c.Fault(t.Context(), host, f); err == nil {
 			t.Errorf("fault %s of %s: no error", f, host)
+		}
+	}
+}
+
+func TestOnlyTwoHostsOfTheLANAreSeparated(t *testing.T) {
+	c := newCluster(state{Nodes: 2, Clients: 1}, newProgress(nil))
+	for _, pair := range [][2]string{{"node1", "node1"}, {"node1", ControlPlane}, {"node1", "nobody"}} {
+		if err := c.Separate(t.Context(), pair[0], pair[1]); err == nil {
+			t.Errorf("separating %v: no error", pair)
 		}
 	}
 }

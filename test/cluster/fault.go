@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,9 +15,9 @@ import (
 // Fault is something done to a host. Those that come in pairs undo each other; each may be repeated.
 type Fault string
 
-// Faults of a node.
+// Faults of a node. Those of the LAN, Crash and Restore are a client's too.
 const (
-	// Crash cuts both links, then kills everything that runs on the node.
+	// Crash cuts all links, then kills everything that runs on the node.
 	Crash Fault = "crash"
 	// Restore starts a crashed node as a reboot would: with its disk, but without its network state, its /run or
 	// anything that was running. The links are whole again.
@@ -30,7 +31,13 @@ const (
 	CutAPI  Fault = "cut-api"
 	HealAPI Fault = "heal-api"
 	// CutLAN lets no frame through the switch's port, in either direction, without the node seeing its link go down.
-	CutLAN  Fault = "cut-lan"
+	CutLAN Fault = "cut-lan"
+	// MuteLAN drops at the switch's port all that the node sends, DeafLAN all that is sent to it, and NoBroadcast what
+	// goes to more than one card (broadcasts, multicasts), in both directions. They may be combined.
+	MuteLAN     Fault = "mute-lan"
+	DeafLAN     Fault = "deaf-lan"
+	NoBroadcast Fault = "no-broadcast"
+	// HealLAN undoes CutLAN, MuteLAN, DeafLAN and NoBroadcast.
 	HealLAN Fault = "heal-lan"
 	// LinkDown takes the carrier of the LAN link.
 	LinkDown Fault = "link-down"
@@ -46,15 +53,24 @@ const (
 	// the scheduler, which stand beside it, go on.
 	Blackhole Fault = "blackhole"
 	Heal      Fault = "heal"
+	// Freeze stops etcd and the API server in their tracks (SIGSTOP), Thaw lets them go on.
+	Freeze Fault = "freeze"
+	Thaw   Fault = "thaw"
 )
 
 // NodeFaults lists what [Cluster.Fault] takes for a node.
 func NodeFaults() []Fault {
-	return []Fault{Crash, Restore, KillAgent, PauseAgent, ResumeAgent, CutAPI, HealAPI, CutLAN, HealLAN, LinkDown, LinkUp}
+	return append([]Fault{KillAgent, PauseAgent, ResumeAgent, CutAPI, HealAPI}, ClientFaults()...)
+}
+
+// ClientFaults lists what [Cluster.Fault] takes for a client. Whoever starts a program on one starts it again after
+// Restore.
+func ClientFaults() []Fault {
+	return []Fault{Crash, Restore, CutLAN, MuteLAN, DeafLAN, NoBroadcast, HealLAN, LinkDown, LinkUp}
 }
 
 // ControlPlaneFaults lists what [Cluster.Fault] takes for the control plane.
-func ControlPlaneFaults() []Fault { return []Fault{Stop, Start, Blackhole, Heal} }
+func ControlPlaneFaults() []Fault { return []Fault{Stop, Start, Blackhole, Heal, Freeze, Thaw} }
 
 const (
 	faultTable   = "arpeggio_lab_fault"
@@ -73,10 +89,12 @@ func (c *Cluster) Fault(ctx context.Context, host string, f Fault) error {
 	known := NodeFaults()
 	switch h.Role {
 	case RoleNode:
+	case RoleClient:
+		known = ClientFaults()
 	case RoleControlPlane:
 		known = ControlPlaneFaults()
 	default:
-		return fmt.Errorf("%s is a %s: faults are for nodes and %s", host, h.Role, ControlPlane)
+		return fmt.Errorf("%s is a %s: faults are for nodes, clients and %s", host, h.Role, ControlPlane)
 	}
 	if !slices.Contains(known, f) {
 		return fmt.Errorf("unknown fault %q of %s: want one of %s", f, host, join(known))
@@ -126,8 +144,10 @@ func (c *Cluster) inject(ctx context.Context, h Host, f Fault) error {
 		return setPort(ctx, h.managementPort(), "up")
 	case CutLAN:
 		return setPortState(ctx, h.lanPort(), portDisabled)
+	case MuteLAN, DeafLAN, NoBroadcast:
+		return filterPort(ctx, h.lanPort(), f)
 	case HealLAN:
-		return setPortState(ctx, h.lanPort(), portForwarding)
+		return errors.Join(setPortState(ctx, h.lanPort(), portForwarding), healPort(ctx, h.lanPort()))
 	case LinkDown:
 		return setPort(ctx, h.lanPort(), "down")
 	case LinkUp:
@@ -138,13 +158,21 @@ func (c *Cluster) inject(ctx context.Context, h Host, f Fault) error {
 		return blackhole(ctx, h)
 	case Heal:
 		return healBlackhole(ctx, h)
+	case Freeze:
+		return signalPrograms(h, syscall.SIGSTOP, "etcd", "kube-apiserver")
+	case Thaw:
+		return signalPrograms(h, syscall.SIGCONT, "etcd", "kube-apiserver")
 	}
 	return fmt.Errorf("not a fault: %q", f)
 }
 
 // crash cuts first: a node that dies must not say goodbye.
 func (c *Cluster) crash(ctx context.Context, h Host) error {
-	if err := ipBatch(ctx, SwitchNamespace, "link set "+h.lanPort()+" down", "link set "+h.managementPort()+" down"); err != nil {
+	cut := []string{"link set " + h.lanPort() + " down"}
+	if h.ManagementInterface != "" {
+		cut = append(cut, "link set "+h.managementPort()+" down")
+	}
+	if err := ipBatch(ctx, SwitchNamespace, cut...); err != nil {
 		return err
 	}
 	if err := machine.Kill(ctx, hostDir(h.Name)); err != nil {
@@ -153,18 +181,24 @@ func (c *Cluster) crash(ctx context.Context, h Host) error {
 	return killIn(ctx, h.Namespace) // what was started there by hand
 }
 
-// boot starts a host's machine. A node's network namespace is made anew, and its control groups are cleared.
+// boot starts a host's machine, if it has one. The network namespace of a node or client is made anew, and a node's
+// control groups are cleared.
 func (c *Cluster) boot(ctx context.Context, h Host) error {
 	if err := removeCgroups(cgroup(h)); err != nil {
 		return err
 	}
-	if h.Role == RoleNode {
+	if h.Role == RoleNode || h.Role == RoleClient {
 		if err := killIn(ctx, h.Namespace); err != nil {
 			return err
 		}
 		if err := createHost(ctx, h, c.hosts); err != nil {
 			return err
 		}
+	}
+	switch h.Role {
+	case RoleClient:
+		return nil
+	case RoleNode:
 		return startMachine(nodeSpec(h, c.state.Binaries), c.state.Binaries)
 	}
 	return startMachine(controlPlaneSpec(h, c.state.Binaries), c.state.Binaries)
@@ -189,16 +223,16 @@ func blackhole(ctx context.Context, h Host) error {
 	chain out { type filter hook output priority -300; oifname "%s" tcp sport %d drop; }
 }
 `, faultTable, ManagementInterface, apiPort, ManagementInterface, apiPort)
-	return nft(ctx, h, rules)
+	return nft(ctx, h.Namespace, rules)
 }
 
 func healBlackhole(ctx context.Context, h Host) error {
 	// Declared first, so that it can be deleted whether it was there or not.
-	return nft(ctx, h, fmt.Sprintf("table inet %[1]s\ndelete table inet %[1]s\n", faultTable))
+	return nft(ctx, h.Namespace, fmt.Sprintf("table inet %[1]s\ndelete table inet %[1]s\n", faultTable))
 }
 
-func nft(ctx context.Context, h Host, rules string) error {
-	_, err := runInput(ctx, strings.NewReader(rules), "nsenter", "--net="+namespacePath(h.Namespace), "--", findProgram("nft"), "-f", "-")
+func nft(ctx context.Context, namespace, rules string) error {
+	_, err := runInput(ctx, strings.NewReader(rules), "nsenter", "--net="+namespacePath(namespace), "--", findProgram("nft"), "-f", "-")
 	return err
 }
 

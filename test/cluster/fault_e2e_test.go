@@ -63,6 +63,108 @@ func (l *life) cutLAN(t *testing.T) {
 	l.want(t, "node2", whole)
 }
 
+// filters: what one node may not send, hear, broadcast or say to another, and nothing more.
+func (l *life) filters(t *testing.T) {
+	asks := func(from, of string) bool { // by broadcast; the answer comes to one card
+		h, err := l.c.Host(of)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l.c.Command(t.Context(), from, "arping", "-q", "-c1", "-w1", "-I", "eth0", h.IPv4.String()).Run() == nil
+	}
+	pings := func(from, to string) bool { // by unicast, to a neighbor that is known
+		h, err := l.c.Host(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, _ := l.c.Host(from)
+		for _, n := range []struct {
+			host string
+			of   cluster.Host
+		}{{from, h}, {to, f}} {
+			l.exec(t, n.host, "ip", "neigh", "replace", n.of.IPv4.String(), "lladdr", n.of.MAC, "dev", "eth0", "nud", "permanent")
+			defer l.exec(t, n.host, "ip", "neigh", "delete", n.of.IPv4.String(), "dev", "eth0")
+		}
+		return l.c.Command(t.Context(), from, "ping", "-c1", "-W1", h.IPv4.String()).Run() == nil
+	}
+	type saw struct{ asks, asked, pings, third bool }
+	see := func() saw {
+		return saw{asks("node2", "client1"), asks("client1", "node2"), pings("node2", "client1"), asks("node1", "client1")}
+	}
+	all := saw{true, true, true, true}
+	for _, test := range []struct {
+		f    cluster.Fault
+		want saw
+	}{
+		{cluster.MuteLAN, saw{third: true}},
+		{cluster.DeafLAN, saw{third: true}},
+		{cluster.NoBroadcast, saw{pings: true, third: true}},
+	} {
+		l.fault(t, "node2", test.f)
+		if got := see(); got != test.want {
+			t.Errorf("%s: %+v, want %+v", test.f, got, test.want)
+		}
+		l.fault(t, "node2", cluster.HealLAN)
+		if got := see(); got != all {
+			t.Errorf("healed after %s: %+v", test.f, got)
+		}
+	}
+	// One way only: what a mute node is told, it hears.
+	l.fault(t, "node2", cluster.MuteLAN)
+	if l.heard(t, "node2", "client1") != true || l.heard(t, "client1", "node2") != false {
+		t.Error("a mute node is heard, or does not hear")
+	}
+	l.fault(t, "node2", cluster.HealLAN)
+	if err := l.c.Separate(t.Context(), "client1", "node2"); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := see(), (saw{third: true}); got != want {
+		t.Errorf("separated: %+v, want %+v", got, want)
+	}
+	if err := l.c.Rejoin(t.Context(), "node2", "client1"); err != nil {
+		t.Fatal(err)
+	}
+	if got := see(); got != all {
+		t.Errorf("rejoined: %+v", got)
+	}
+}
+
+// heard says whether a broadcast of one host arrives at another.
+func (l *life) heard(t *testing.T, to, from string) bool {
+	t.Helper()
+	h, err := l.c.Host(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	dump := l.c.Command(ctx, to, "tcpdump", "-l", "-n", "-c1", "-i", "eth0", "arp", "and", "ether", "src", h.MAC)
+	if err := dump.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for ctx.Err() == nil {
+			_ = l.c.Command(ctx, from, "arping", "-q", "-c1", "-w1", "-I", "eth0", "192.168.77.250").Run()
+		}
+	}()
+	return dump.Wait() == nil
+}
+
+// client: a client crashes and comes back as new, like a node.
+func (l *life) client(t *testing.T) {
+	left := l.c.Command(t.Context(), "client1", "sleep", "1000")
+	if err := left.Start(); err != nil {
+		t.Fatal(err)
+	}
+	l.fault(t, "client1", cluster.Crash)
+	if err := left.Wait(); err == nil {
+		t.Error("a process on the client lived on")
+	}
+	l.fault(t, "client1", cluster.Restore)
+	l.want(t, "node1", whole)
+	l.speak(t, "node2")
+}
+
 func (l *life) linkDown(t *testing.T) {
 	l.fault(t, "node2", cluster.LinkDown)
 	l.want(t, "node2", links{lan: false, api: true, carrier: false})
@@ -208,6 +310,32 @@ func (l *life) controlPlane(t *testing.T) {
 	want(timedOut)
 	l.fault(t, cluster.ControlPlane, cluster.Heal)
 	eventually(t, api)
+	l.fault(t, cluster.ControlPlane, cluster.Freeze)
+	want(timedOut)
+	l.fault(t, cluster.ControlPlane, cluster.Thaw)
+	eventually(t, api)
+}
+
+// writes: what a service account of the system namespace writes is recorded, what others write and what it reads is not.
+func (l *life) writes(t *testing.T) {
+	from := time.Now()
+	system := cluster.SystemNamespace
+	kubectl(t, l.c, "create", "namespace", system)
+	kubectl(t, l.c, "-n", system, "create", "serviceaccount", "scribe")
+	kubectl(t, l.c, "create", "clusterrolebinding", "scribe", "--clusterrole=cluster-admin", "--serviceaccount="+system+":scribe")
+	url := "https://10.96.0.1/api/v1/namespaces/" + system + "/configmaps"
+	token := "Authorization: Bearer " + strings.TrimSpace(kubectl(t, l.c, "-n", system, "create", "token", "scribe"))
+	l.exec(t, "node1", "curl", "-sk", "-H", token, "-H", "Content-Type: application/json", "-d", `{"metadata":{"name":"told"}}`, url)
+	l.exec(t, "node1", "curl", "-sk", "-H", token, url)
+	kubectl(t, l.c, "-n", system, "create", "configmap", "untold")
+	kubectl(t, l.c, "delete", "namespace/"+system, "clusterrolebinding/scribe")
+	all, err := l.c.Writes(from, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != 1 || all[0].Account != "scribe" || all[0].Resource != "configmaps" || all[0].Code != 201 {
+		t.Errorf("writes %+v, want one of scribe", all)
+	}
 }
 
 // reaches asks once, and says what is wrong when the answer is not the wanted one.

@@ -29,6 +29,7 @@ func tools() []tool {
 		{"setcap", "libcap2-bin"},
 		{"sysctl", "procps"},
 		{"ethtool", "ethtool"},
+		{"keepalived", "keepalived"},
 	}
 }
 

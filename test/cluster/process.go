@@ -79,22 +79,33 @@ func isAgent(args []string) bool {
 
 // signalAgent sends a signal to the host's agents; it is an error when there is none.
 func signalAgent(h Host, signal syscall.Signal) error {
+	return signalThose(h, signal, "arpeggio agent", isAgent)
+}
+
+// signalPrograms sends a signal to the programs of those names on the host; it is an error when none runs.
+func signalPrograms(h Host, signal syscall.Signal, names ...string) error {
+	return signalThose(h, signal, strings.Join(names, " or "), func(args []string) bool {
+		return slices.Contains(names, filepath.Base(args[0]))
+	})
+}
+
+func signalThose(h Host, signal syscall.Signal, what string, which func(args []string) bool) error {
 	processes, err := processesIn(h.Namespace)
 	if err != nil {
 		return err
 	}
-	agents := 0
+	found := 0
 	for _, p := range processes {
-		if !isAgent(p.args) {
+		if !which(p.args) {
 			continue
 		}
 		if err := syscall.Kill(p.pid, signal); err != nil {
-			return fmt.Errorf("sending %s to the agent on %s: %w", signal, h.Name, err)
+			return fmt.Errorf("sending %s to process %d (%s) on %s: %w", signal, p.pid, what, h.Name, err)
 		}
-		agents++
+		found++
 	}
-	if agents == 0 {
-		return fmt.Errorf("no process \"arpeggio agent\" in network namespace %s", h.Namespace)
+	if found == 0 {
+		return fmt.Errorf("no process %q in network namespace %s", what, h.Namespace)
 	}
 	return nil
 }

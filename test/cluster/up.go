@@ -138,6 +138,9 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err := writePKI(c.hosts); err != nil {
 		return err
 	}
+	if err := writeAuditPolicy(); err != nil {
+		return err
+	}
 	if err := startMachine(controlPlaneSpec(c.hosts[0], c.state.Binaries), c.state.Binaries); err != nil {
 		return err
 	}

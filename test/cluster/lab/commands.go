@@ -31,7 +31,8 @@ logs in ` + cluster.StateDir + `/HOST/logs. Needs root.`,
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(
 		buildCommand(), upCommand(), downCommand(), statusCommand(), kubeconfigCommand(),
-		loadCommand(), installCommand(), kubectlCommand(), execCommand(), faultCommand(),
+		loadCommand(), installCommand(), kubectlCommand(), execCommand(),
+		faultCommand(), separateCommand(), rejoinCommand(),
 	)
 	return root
 }
@@ -202,12 +203,34 @@ func execCommand() *cobra.Command {
 func faultCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "fault HOST FAULT",
-		Short: "Do something to a node or to the control plane",
-		Long: fmt.Sprintf("Faults of a node: %v\nFaults of %s: %v\n\nEach is undone by its counterpart, and by nothing else.",
-			cluster.NodeFaults(), cluster.ControlPlane, cluster.ControlPlaneFaults()),
+		Short: "Do something to a node, a client or the control plane",
+		Long: fmt.Sprintf("Faults of a node: %v\nFaults of a client: %v\nFaults of %s: %v\n\nEach is undone by its counterpart, and by nothing else.",
+			cluster.NodeFaults(), cluster.ClientFaults(), cluster.ControlPlane, cluster.ControlPlaneFaults()),
 		Args: cobra.ExactArgs(2),
 		RunE: withCluster(func(ctx context.Context, c *cluster.Cluster, args []string) error {
 			return c.Fault(ctx, args[0], cluster.Fault(args[1]))
+		}),
+	}
+}
+
+func separateCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "separate HOST HOST",
+		Short: "Let no frame on the LAN pass between two hosts, until 'rejoin'",
+		Args:  cobra.ExactArgs(2),
+		RunE: withCluster(func(ctx context.Context, c *cluster.Cluster, args []string) error {
+			return c.Separate(ctx, args[0], args[1])
+		}),
+	}
+}
+
+func rejoinCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "rejoin HOST HOST",
+		Short: "Undo 'separate'",
+		Args:  cobra.ExactArgs(2),
+		RunE: withCluster(func(ctx context.Context, c *cluster.Cluster, args []string) error {
+			return c.Rejoin(ctx, args[0], args[1])
 		}),
 	}
 }

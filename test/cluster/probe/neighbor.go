@@ -27,17 +27,10 @@ func runNeighbor(ctx context.Context, c Config, started func()) (Report, error) 
 		return Report{}, err
 	}
 	question := question(device.HardwareAddr, source, c.Target.Addr())
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	socket, err := openPacket(device, binary.BigEndian.Uint16(question[12:14]))
 	if err != nil {
-		return Report{}, os.NewSyscallError("socket", err)
+		return Report{}, err
 	}
-	etherType := binary.BigEndian.Uint16(question[12:14])
-	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: etherType<<8 | etherType>>8, Ifindex: device.Index}); err != nil {
-		unix.Close(fd)
-		return Report{}, os.NewSyscallError("bind", err)
-	}
-	socket := os.NewFile(uintptr(fd), "neighbor probe")
-
 	var (
 		mu       sync.Mutex // guards requests
 		requests []request
@@ -69,6 +62,19 @@ func runNeighbor(ctx context.Context, c Config, started func()) (Report, error) 
 	closing := socket.Close()
 	reading.Wait()
 	return summarize(c, began, stopped, requests), errors.Join(failed, closing)
+}
+
+// openPacket opens a socket for frames on a device; it receives those of one EtherType, or none when that is 0.
+func openPacket(device *net.Interface, etherType uint16) (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: etherType<<8 | etherType>>8, Ifindex: device.Index}); err != nil {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("bind", err)
+	}
+	return os.NewFile(uintptr(fd), "neighbor probe"), nil
 }
 
 // match gives an answer to the last request that has none, if that is not older than timeout. Requests are all alike;

@@ -83,13 +83,13 @@ func TestValidate(t *testing.T) {
 	four, six := netip.MustParseAddrPort("192.0.2.1:80"), netip.MustParseAddrPort("[2001:db8::1]:80")
 	for _, c := range []Config{
 		{}, {Kind: "tcp", Target: four}, {Kind: UDP}, {Kind: HTTP, Target: netip.AddrPortFrom(four.Addr(), 0)},
-		{Kind: ARP, Target: six}, {Kind: NDP, Target: four}, {Kind: UDP, Target: four, Interval: -1},
+		{Kind: Sweep, Target: four}, {Kind: Stream, Target: four, Connections: -1}, {Kind: ARP, Target: six}, {Kind: NDP, Target: four}, {Kind: UDP, Target: four, Interval: -1},
 	} {
 		if c.Validate() == nil {
 			t.Errorf("%+v: no error", c)
 		}
 	}
-	for _, c := range []Config{{Kind: UDP, Target: six}, {Kind: ARP, Target: four}, {Kind: NDP, Target: six}} {
+	for _, c := range []Config{{Kind: UDP, Target: six}, {Kind: ARP, Target: four}, {Kind: NDP, Target: six}, {Kind: Sweep, Targets: []netip.Addr{four.Addr(), six.Addr()}}} {
 		if err := c.Validate(); err != nil {
 			t.Errorf("%+v: %v", c, err)
 		}

@@ -20,6 +20,10 @@ type Report struct {
 	// Silence is the longest time without an answer, between Started and Stopped. With all well, it is about the
 	// interval.
 	Silence Silence `json:"silence"`
+	// Silences are all times without an answer that were longer than twice the interval, in order.
+	Silences []Silence `json:"silences,omitempty"`
+	// Broken are the connections of Stream that ended by themselves, by when.
+	Broken []time.Time `json:"broken,omitempty"`
 	// Answers counts by who answered: a MAC for ARP and NDP, else the first line up to " client=".
 	Answers map[string]int `json:"answers"`
 	// Turns are, for ARP and NDP, the runs of answers of one MAC, in order of time.
@@ -34,6 +38,34 @@ type Silence struct {
 
 // Length is how long it was.
 func (s Silence) Length() time.Duration { return s.To.Sub(s.From) }
+
+// Longest is the longest silence that lasted into or began in the time between from and to; where none was longer than
+// twice the interval, it is the interval.
+func (r Report) Longest(from, to time.Time) time.Duration {
+	longest := r.Config.withDefaults().Interval
+	for _, s := range r.Silences {
+		if s.To.After(from) && s.From.Before(to) {
+			longest = max(longest, s.Length())
+		}
+	}
+	return longest
+}
+
+// LostIn counts the lost requests that were sent between from and to.
+func (r Report) LostIn(from, to time.Time) int { return countIn(r.Lost, from, to) }
+
+// BrokenIn counts the connections that ended by themselves between from and to.
+func (r Report) BrokenIn(from, to time.Time) int { return countIn(r.Broken, from, to) }
+
+func countIn(times []time.Time, from, to time.Time) int {
+	n := 0
+	for _, at := range times {
+		if !at.Before(from) && at.Before(to) {
+			n++
+		}
+	}
+	return n
+}
 
 // Turn is a run of answers of one MAC, uninterrupted by another's.
 type Turn struct {
@@ -81,6 +113,9 @@ func summarize(c Config, started, stopped time.Time, requests []request) Report 
 	quiet := func(until time.Time) {
 		if until.Sub(last) > r.Silence.Length() {
 			r.Silence = Silence{From: last, To: until}
+		}
+		if until.Sub(last) > 2*c.Interval {
+			r.Silences = append(r.Silences, Silence{From: last, To: until})
 		}
 		last = until
 	}

@@ -19,8 +19,13 @@ func Run(ctx context.Context, c Config, started func()) (Report, error) {
 	if err := c.Validate(); err != nil {
 		return Report{}, err
 	}
-	if c.Kind == ARP || c.Kind == NDP {
+	switch c.Kind {
+	case ARP, NDP:
 		return runNeighbor(ctx, c, started)
+	case Sweep:
+		return runSweep(ctx, c, started)
+	case Stream:
+		return runStream(ctx, c, started)
 	}
 	ask := askUDP
 	if c.Kind == HTTP {

@@ -1,6 +1,7 @@
 // Command echo answers HTTP and UDP on one port and says who answers: in one line, the pod (POD_NAME or the hostname),
 // the node (NODE_NAME, when set from spec.nodeName) and the client's address. Over UDP the datagram itself follows.
-// The port is PORT, or 8080.
+// The port is PORT, or 8080; it listens on all addresses or, each over UDP only, on those of LISTEN (separated by
+// commas), which the host need not have yet.
 package main
 
 import (
@@ -12,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -23,7 +25,11 @@ func run() int {
 	defer stop()
 	hostname, _ := os.Hostname()
 	who := fmt.Sprintf("pod=%s node=%s", cmp.Or(os.Getenv("POD_NAME"), hostname), os.Getenv("NODE_NAME"))
-	address := ":" + cmp.Or(os.Getenv("PORT"), "8080")
+	port := cmp.Or(os.Getenv("PORT"), "8080")
+	if addresses := os.Getenv("LISTEN"); addresses != "" {
+		return echoOn(ctx, strings.Split(addresses, ","), port, who)
+	}
+	address := ":" + port
 
 	packets, err := (&net.ListenConfig{}).ListenPacket(ctx, "udp", address)
 	if err != nil {
@@ -50,6 +56,28 @@ func run() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	return 0
+}
+
+// echoOn answers UDP on some addresses alone: what comes to an address is answered from it.
+func echoOn(ctx context.Context, addresses []string, port, who string) int {
+	anywhere := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var failed error
+		err := c.Control(func(fd uintptr) {
+			// It serves IPv6 too.
+			failed = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, syscall.IP_FREEBIND, 1)
+		})
+		return errors.Join(err, failed)
+	}}
+	for _, a := range addresses {
+		packets, err := anywhere.ListenPacket(ctx, "udp", net.JoinHostPort(a, port))
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		go echoPackets(packets, who)
+	}
+	<-ctx.Done()
 	return 0
 }
 
