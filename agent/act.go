@@ -6,10 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"runtime/debug"
-	"slices"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -19,7 +16,6 @@ import (
 
 	"github.com/arpeggio-lb/arpeggio/agent/election"
 	"github.com/arpeggio-lb/arpeggio/agent/lease"
-	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
 )
 
@@ -82,18 +78,23 @@ func (l *loop) step(r *reign, ev election.Event) {
 }
 
 func (l *loop) stepNow(r *reign, ev election.Event) {
+	if l.shadow {
+		return
+	}
 	before, _ := r.state.Voice()
 	was := r.state.Phase()
+	needs, muted, standing := r.state.NeedsEcho(), r.state.Muted(), r.state.Standing()
 	state, actions := election.Step(r.state, l.now(), ev)
 	r.state = state
 	if phase := state.Phase(); phase != was {
 		l.log.V(1).Info("election", "lease", r.name, "from", was.String(), "to", phase.String())
 	}
-	if after, _ := state.Voice(); after != before {
+	if after, _ := state.Voice(); after != before || state.NeedsEcho() != needs || state.Muted() != muted || state.Standing() != standing {
 		l.mark(r)
 	}
 	l.wakes.set(r)
 	l.beats.follow(r, state.Follows())
+	l.follow(r)
 	for _, a := range actions {
 		l.act(r, a)
 	}
@@ -124,6 +125,7 @@ func (l *loop) act(r *reign, a election.Action) {
 	case election.Swap:
 		l.swap(r, a)
 	case election.Farewell:
+		l.farewell(r)
 	case election.Speak:
 		l.speak(r, a)
 	case election.Hush:
@@ -140,6 +142,7 @@ func (l *loop) speak(r *reign, a election.Speak) {
 		began: v1alpha1.NewEpoch(voice.UID, voice.Transitions), epoch: voice,
 	}
 	l.mark(r)
+	l.claimAround(r, a.From)
 	l.log.Info("speaks", "lease", r.name, "why", a.Why.String(), "from", a.From, "took", a.Took.String())
 }
 
@@ -208,51 +211,4 @@ func (l *loop) complain(what, name string, err error) {
 	if err != nil && !errors.Is(err, context.Canceled) {
 		l.log.Info(what+" failed", "lease", name, "err", err.Error())
 	}
-}
-
-// ask puts a question for every address on every port that carries it: to everyone and to
-// the cards of all who may know, as some fabrics flood no such question; or to one node's.
-func (l *loop) ask(r *reign, a election.Ask) {
-	if r.announcement == nil {
-		return
-	}
-	nodes := []string{a.Node}
-	if a.Node == "" {
-		nodes = append([]string{r.state.Lease().Holder}, r.announcement.Spec.Candidates...)
-	}
-	epoch := r.state.Lease()
-	mark := neighbor.Mark{
-		Kind: neighbor.MarkQuestion, LeaseUID: r.leaseID(epoch.UID), Transitions: uint32(epoch.Transitions),
-		Standing: neighbor.Standing(r.state.Standing()), Nonce: uint32(l.now() / time.Microsecond),
-	}
-	for _, c := range r.carried {
-		var cards []neighbor.MAC
-		if a.Node == "" {
-			cards = append(cards, neighbor.Broadcast())
-		}
-		for _, n := range nodes {
-			for _, mac := range l.cards(n, c.addr, r.announcement.Spec.Interfaces) {
-				if !slices.Contains(cards, mac) {
-					cards = append(cards, mac)
-				}
-			}
-		}
-		for _, i := range c.on {
-			l.ports.ask(i.Name, c.addr, cards, mark)
-		}
-	}
-}
-
-// cards gives the cards by which another node would speak for an address.
-func (l *loop) cards(node string, addr netip.Addr, patterns []v1alpha1.InterfacePattern) []neighbor.MAC {
-	if node == "" || node == l.config.Node {
-		return nil
-	}
-	var cards []neighbor.MAC
-	for _, i := range l.peers[v1alpha1.FactsLease(node)].Choose(addr, patterns) {
-		if mac, err := net.ParseMAC(i.MAC); err == nil && len(mac) == len(neighbor.MAC{}) {
-			cards = append(cards, neighbor.MAC(mac))
-		}
-	}
-	return cards
 }

@@ -130,6 +130,11 @@ func Run(ctx context.Context, o Options) error {
 		Every: config.BeatEvery, Lasts: config.LeaseDuration, Now: l.now, Log: o.Log.WithName("heartbeat"),
 		Sent: l.beatSent,
 	})
+	voice, err := newSuccession(o, l.put, l.now)
+	if err != nil {
+		return err
+	}
+	l.shadow = true
 	leases, err := lease.NewLeaseWatch(clients.Watch, o.Namespace, o.Node,
 		func(name types.NamespacedName, obj *coordinationv1.Lease, there bool) {
 			if !there {
@@ -148,13 +153,15 @@ func Run(ctx context.Context, o Options) error {
 			l.put(announcementChanged{key: key, announcement: a})
 		})
 
+	voice.ready = func() bool { return leases.Synced() && announcements.Synced() }
+
 	// What runs outlives ctx: the handovers need it all.
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, running := errgroup.WithContext(running)
 	for _, t := range []task{
-		l, report, publics, events, beat, leases, announcements, links{put: l.put},
-		&health{address: o.HealthAddress, incarnation: o.Incarnation, log: o.Log.WithName("health"), pulse: l.pulse, now: l.now, synced: func() bool { return leases.Synced() && announcements.Synced() }},
+		l, report, publics, events, voice, voice.after(beat), leases, announcements, links{put: l.put},
+		&health{address: o.HealthAddress, incarnation: o.Incarnation, log: o.Log.WithName("health"), pulse: l.pulse, now: l.now, synced: voice.ready, shadow: func() bool { return !voice.isHeld() }},
 	} {
 		group.Go(func() error {
 			if err := t.Run(running); err != nil {
@@ -166,7 +173,9 @@ func Run(ctx context.Context, o Options) error {
 	o.Log.Info("agent runs", "node", o.Node, "namespace", o.Namespace, "version", o.Version, "incarnation", o.Incarnation)
 	select {
 	case <-ctx.Done():
-		shutDown(running, l, beat, o.Log)
+		if !voice.handOn(running, o.Log) {
+			shutDown(running, l, beat, o.Log)
+		}
 	case <-running.Done():
 	}
 	stop()

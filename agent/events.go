@@ -64,7 +64,7 @@ func speakText(node string, at []v1alpha1.SpokenAddress, s election.Speak) strin
 	switch s.Why {
 	case election.Given:
 		fmt.Fprintf(&b, ", handed over by %s within %s", s.From, ms)
-	case election.OwnerSilent, election.Displaced:
+	case election.OwnerSilent, election.OwnerDead, election.OwnerMute, election.OwnerLeft, election.Remembered, election.Displaced:
 		fmt.Fprintf(&b, ", takeover from %s after %s: %s", s.From, ms, s.Why)
 	default:
 		fmt.Fprintf(&b, ": %s", s.Why)

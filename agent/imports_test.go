@@ -75,6 +75,7 @@ func directions(t *testing.T, pkgs map[string]pkg) {
 			{"agent/lease", "agent/link"},
 			{"agent/link", "agent/wire"},
 			{"agent/link", "agent/lease"},
+			{"agent/detector", "agent/election"},
 			{"api", "agent"},
 			{"api", "controllers"},
 			{"agent", "cmd"},
@@ -105,7 +106,7 @@ func directions(t *testing.T, pkgs map[string]pkg) {
 
 // The pure cores decide: no API, no clock, no log, no network, no goroutine.
 func pureCores(t *testing.T, pkgs map[string]pkg) {
-	for _, name := range []string{"agent/election", "agent/neighbor", "controllers/ipam", "controllers/placement"} {
+	for _, name := range []string{"agent/detector", "agent/election", "agent/neighbor", "controllers/ipam", "controllers/placement"} {
 		p, ok := pkgs[name]
 		if !ok {
 			t.Errorf("%s is gone; this test names it", name)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/arpeggio-lb/arpeggio/agent/election"
 	"github.com/arpeggio-lb/arpeggio/agent/link"
+	"github.com/arpeggio-lb/arpeggio/agent/lock"
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
 )
 
@@ -42,6 +43,10 @@ type (
 		ok   bool
 	}
 	leave struct{}
+	// voiceHeld says that this process holds the lock of the node's voice: it may speak.
+	voiceHeld struct{ inheritance *lock.Inheritance }
+	// bequest asks for what is spoken for, to be handed on.
+	bequest struct{ reply chan<- lock.Inheritance }
 )
 
 func (leaseChanged) input()        {}
@@ -51,3 +56,5 @@ func (beatSent) input()            {}
 func (answer) input()              {}
 func (peerRead) input()            {}
 func (leave) input()               {}
+func (voiceHeld) input()           {}
+func (bequest) input()             {}

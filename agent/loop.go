@@ -13,8 +13,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/arpeggio-lb/arpeggio/agent/detector"
 	"github.com/arpeggio-lb/arpeggio/agent/election"
 	"github.com/arpeggio-lb/arpeggio/agent/lease"
+	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
 	"github.com/arpeggio-lb/arpeggio/agent/wire"
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
 )
@@ -22,7 +24,7 @@ import (
 const (
 	// tickEvery is how often the loop shows that it lives; the gate wants less than
 	// neighbor.TickLimit.
-	tickEvery = 50 * time.Millisecond
+	tickEvery = 25 * time.Millisecond
 	// leastPause keeps an election that always wants to be stepped from taking the CPU.
 	leastPause = time.Millisecond
 	// batch is how many inputs and how many sounds are taken in one turn.
@@ -72,18 +74,26 @@ type loop struct {
 	leaseOf map[types.NamespacedName]string // by announcement, the name of its reign
 	byAddr  map[netip.Addr]*reign
 	wakes   wakes
-	peers   map[string]v1alpha1.Facts // by facts Lease, for the cards
-	beats   beats
-	sent    map[int64]election.Time // heartbeats under way, by their stamp
-	heart   election.Heart
-	facts   v1alpha1.Facts
-	linked  bool // facts are known
-	leaving bool
-	left    bool
-	changed []*reign      // that are to be published anew
-	moved   bool          // byAddr is out of date
-	clash   bool          // an address stands in two reigns
-	checkAt election.Time // when the ports are looked after
+	peers   map[string]peerFacts    // by facts Lease, for the cards
+	nodeOf  map[neighbor.MAC]string // by card
+	cards   int                     // counts the changes of cards, own and others'
+	ticked  election.Time           // when the loop last showed that it lives; 0: never
+
+	detector  *detector.Detector
+	witnesses map[string][]netip.Addr // by interface
+	claims    []claimTo               // to be sent once the tables are published
+	beats     beats
+	sent      map[int64]election.Time // heartbeats under way, by their stamp
+	heart     election.Heart
+	facts     v1alpha1.Facts
+	linked    bool // facts are known
+	shadow    bool // another process of this node has the voice: nothing is decided here
+	leaving   bool
+	left      bool
+	changed   []*reign      // that are to be published anew
+	moved     bool          // byAddr is out of date
+	clash     bool          // an address stands in two reigns
+	checkAt   election.Time // when the ports are looked after
 }
 
 func newLoop(config election.Config, store leases, o Options) *loop {
@@ -92,7 +102,8 @@ func newLoop(config election.Config, store leases, o Options) *loop {
 		pulse: &wire.Pulse{}, sounds: make(chan wire.Heard, inputs), in: make(chan input, inputs),
 		gone: make(chan struct{}), done: make(chan struct{}),
 		reigns: map[string]*reign{}, leaseOf: map[types.NamespacedName]string{}, byAddr: map[netip.Addr]*reign{},
-		peers: map[string]v1alpha1.Facts{}, beats: beats{}, sent: map[int64]election.Time{},
+		peers: map[string]peerFacts{}, nodeOf: map[neighbor.MAC]string{}, beats: beats{}, sent: map[int64]election.Time{},
+		detector: detector.New(detector.Defaults()), witnesses: map[string][]netip.Addr{},
 	}
 	l.ports = newPorts(o, l.pulse, l.sounds)
 	return l
@@ -133,6 +144,7 @@ func (l *loop) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		l.drain()
+		l.stalled()
 		timer.Reset(l.turn())
 	}
 }
@@ -159,16 +171,20 @@ func (l *loop) turn() time.Duration {
 		}
 	}
 	l.stepDue(now)
+	l.detector.Tick(l.now())
+	l.detect()
 	l.publish()
+	l.claim()
 	next := l.readPeers(now)
 	// Last: a gate that opens must find only voices that the elections know of by now.
 	l.pulse.EchoUntil(l.heart.Until(l.config))
-	l.pulse.Tick(l.now())
+	l.ticked = l.now()
+	l.pulse.Tick(l.ticked)
 	if l.leaving && !l.left && l.silent() {
 		l.left = true
 		close(l.gone)
 	}
-	return max(leastPause, min(next, l.checkAt, l.wakes.next())-l.now())
+	return max(leastPause, min(next, l.checkAt, l.wakes.next(), l.detector.Wake())-l.now())
 }
 
 // stepDue gives a Tick to every election that wanted one by now.
@@ -212,5 +228,6 @@ func (l *loop) drop(r *reign) {
 		l.moved = true
 		l.beats.follow(r, nil)
 		l.wakes.remove(r)
+		l.detector.Follow(l.now(), r.name, detector.View{})
 	}
 }

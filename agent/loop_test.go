@@ -341,6 +341,7 @@ func TestPortThatComesBackAnnounces(t *testing.T) {
 func TestRestartKeepsTheVIP(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "n1", "n2")
+		w.isolated = true // or n2 would be quicker
 		key := w.announce("web", "n1", "n2")
 		w.until("n1", 5*time.Second)
 		time.Sleep(10 * time.Second)
@@ -357,7 +358,7 @@ func TestRestartKeepsTheVIP(t *testing.T) {
 	})
 }
 
-// Cut from the API the speaker falls silent before another may take its VIPs.
+// Cut from the API the speaker goes on, while others could contradict it.
 func TestCutFromAPI(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "n1", "n2")
@@ -365,15 +366,45 @@ func TestCutFromAPI(t *testing.T) {
 		w.until("n1", 5*time.Second)
 		time.Sleep(10 * time.Second)
 		w.nodes["n1"].cutAPI()
-		w.until("n2", 15*time.Second)
-		w.nodes["n1"].heal()
-		for range 1000 {
+		for range 3000 {
 			time.Sleep(10 * time.Millisecond)
-			if got := w.answers(vip4); len(got) != 1 || got[0] != "n2" {
-				t.Fatalf("%v answer after the return", got)
+			if got := w.answers(vip4); len(got) != 1 || got[0] != "n1" {
+				t.Fatalf("%v answer", got)
 			}
 		}
+		w.nodes["n1"].heal()
+		time.Sleep(10 * time.Second)
+		w.speaks("n1")
+		if w.swaps != 1 {
+			t.Errorf("%d swaps, want 1", w.swaps)
+		}
+	})
+}
+
+// Where no other node is heard, it falls silent before another may take its VIPs.
+func TestCutFromAPIAndAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1", "n2")
+		w.isolated = true
+		w.announce("web", "n1", "n2")
+		w.until("n1", 5*time.Second)
+		time.Sleep(10 * time.Second)
+		w.nodes["n1"].cutAPI()
+		w.until("n2", 15*time.Second)
 		has(t, w.nodes["n1"].notes(), "VIPWithdrawn", "heartbeats do not reach")
+	})
+}
+
+// A speaker that dies is found dead by the standby, with the gateway as its witness.
+func TestCrash(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1", "n2", "n3")
+		w.announce("web", "n1", "n2", "n3")
+		w.until("n1", 5*time.Second)
+		time.Sleep(20 * time.Second)
+		w.nodes["n1"].kill()
+		w.until("n2", 400*time.Millisecond)
+		has(t, w.nodes["n2"].notes(), "VIPAnnounced", "owner silent on the wire")
 	})
 }
 
@@ -478,7 +509,9 @@ func TestForeignVoicesAreIgnored(t *testing.T) {
 			w.until("n1", 5*time.Second)
 			time.Sleep(time.Second)
 			uid := string(w.leases[v1alpha1.ServiceLease("default", "web")].UID)
-			w.nodes["n1"].loop.sounds <- sound(func(h *wire.Heard) { h.Mark.LeaseUID = newReign("").leaseID(uid) })
+			w.nodes["n1"].loop.sounds <- sound(func(h *wire.Heard) {
+				h.Mark.LeaseUID, h.At = newReign("").leaseID(uid), w.segment.Clock()
+			})
 			time.Sleep(10 * time.Millisecond)
 			w.speaks("")
 		})

@@ -29,6 +29,7 @@ type port interface {
 	State() wire.State
 	SetTable(t *neighbor.Table)
 	Announce(addrs ...netip.Addr)
+	ClaimTo(addr netip.Addr, card neighbor.MAC) int
 	Stop(addrs ...netip.Addr)
 	Send(frames ...[]byte) error
 }
@@ -82,12 +83,18 @@ func short(s string) [8]byte {
 	return [8]byte(sum[:8])
 }
 
-// update takes the links as they are now.
-func (p *ports) update(s link.Snapshot) {
+// update takes the links as they are now, and gives the names of those that are new or have
+// another card: what happened there meanwhile was not heard.
+func (p *ports) update(s link.Snapshot) (changed []string) {
+	old := maps.Clone(p.links)
 	clear(p.links)
 	for _, i := range s.Interfaces {
 		p.links[i.Name] = i
+		if o, ok := old[i.Name]; !ok || o.MAC != i.MAC || o.Index != i.Index {
+			changed = append(changed, i.Name)
+		}
 	}
+	return changed
 }
 
 // check looks after the ports. One that has come up announces all its voices: what it
@@ -237,24 +244,46 @@ func (p *ports) close() {
 	p.tasks.Wait()
 }
 
-// ask puts a question on one interface: to everyone, or to some cards.
-func (p *ports) ask(name string, addr netip.Addr, to []neighbor.MAC, m neighbor.Mark) {
+// say sends a word of an agent on one interface to some cards. Where the form fails, for
+// want of an address to ask with, the other one is taken.
+func (p *ports) say(name string, addr netip.Addr, to []neighbor.MAC, form neighbor.Form, m neighbor.Mark) {
 	i, ok := p.links[name]
-	o := p.open[name]
-	if !ok || o == nil {
+	if !ok {
 		return
 	}
 	self := p.self(i)
-	m.Cluster, m.Incarnation = self.Cluster, self.Incarnation
-	form := neighbor.OwnAddress
 	if !self.IPv4.IsValid() {
 		form = neighbor.ZeroSender
 	}
 	for _, mac := range to {
-		if frame, ok := neighbor.Question(self, addr, mac, form, m); ok {
-			if err := o.port.Send(frame); err != nil {
-				p.log.V(1).Info("question not sent", "interface", name, "err", err.Error())
-			}
+		if frame, ok := neighbor.Word(self, addr, mac, form, m); ok {
+			p.send(name, frame)
 		}
+	}
+}
+
+// probe sends an ordinary question.
+func (p *ports) probe(name string, addr netip.Addr, to neighbor.MAC) {
+	if i, ok := p.links[name]; ok {
+		if frame, ok := neighbor.Probe(p.self(i), addr, to); ok {
+			p.send(name, frame)
+		}
+	}
+}
+
+func (p *ports) send(name string, frame []byte) {
+	o := p.open[name]
+	if o == nil {
+		return
+	}
+	if err := o.port.Send(frame); err != nil {
+		p.log.V(1).Info("frame not sent", "interface", name, "err", err.Error())
+	}
+}
+
+// claimTo claims an address towards one card.
+func (p *ports) claimTo(name string, addr netip.Addr, card neighbor.MAC) {
+	if o := p.open[name]; o != nil {
+		o.port.ClaimTo(addr, card)
 	}
 }

@@ -5,6 +5,7 @@ package agent
 import (
 	"slices"
 
+	"github.com/arpeggio-lb/arpeggio/agent/election"
 	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
 )
 
@@ -42,6 +43,14 @@ func (l *loop) setTables(changed []*reign) {
 			for _, i := range e.on {
 				tables[i.Name] = append(tables[i.Name], e.Entry)
 			}
+		}
+	}
+	for name, entries := range tables {
+		if len(entries) == 0 {
+			continue
+		}
+		for _, addr := range l.witnesses[name] {
+			tables[name] = append(tables[name], neighbor.Entry{Addr: addr, Witness: true})
 		}
 	}
 	l.ports.publish(l.ctx, tables)
@@ -88,7 +97,7 @@ func (l *loop) tellVoice(r *reign) {
 	}
 	first := s.at == nil
 	s.at, s.epoch, s.uid = at, voice, uid
-	if first {
+	if first && s.Why != election.Taken {
 		l.events.record(speakEvent(s, l.config.Node))
 	}
 	l.report.put(s.key, s.report(l.config.Node))

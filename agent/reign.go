@@ -38,6 +38,7 @@ type reign struct {
 	speech  *speech           // while it speaks
 	changed bool              // is in loop.changed
 	entries []entry           // as last published
+	seen    part              // as the detector was last told
 
 	uid string // of a Lease
 	id  [16]byte
@@ -123,6 +124,13 @@ func (r *reign) carry(facts v1alpha1.Facts) {
 	}
 }
 
+// carriedOn tells whether an address of the reign is on one of these interfaces.
+func (r *reign) carriedOn(names []string) bool {
+	return slices.ContainsFunc(r.carried, func(c carried) bool {
+		return slices.ContainsFunc(c.on, func(i v1alpha1.InterfaceFacts) bool { return slices.Contains(names, i.Name) })
+	})
+}
+
 // trouble tells why an interface is of no use; empty: it is.
 type trouble func(name string, patient bool) string
 
@@ -195,7 +203,7 @@ func (r *reign) table() []entry {
 	e := neighbor.Entry{Join: slices.Contains(r.announcement.Spec.Candidates, r.state.Config.Node)}
 	epoch := r.state.Lease()
 	if voice, ok := r.state.Voice(); ok {
-		epoch, e.Voice, e.NeedsEcho = voice, !r.state.Muted(), r.state.NeedsEcho()
+		epoch, e.Voice, e.Muted, e.NeedsEcho = voice, true, r.state.Muted(), r.state.NeedsEcho()
 		e.Standing = neighbor.Standing(r.state.Standing())
 	}
 	e.LeaseUID, e.Transitions = r.leaseID(epoch.UID), uint32(epoch.Transitions)
@@ -214,15 +222,6 @@ func (r *reign) leaseID(uid string) [16]byte {
 		r.uid, r.id = uid, [16]byte(sum[:16])
 	}
 	return r.id
-}
-
-// voice gives a marked sound as the election knows it.
-func (r *reign) voice(h neighbor.Heard) election.Voice {
-	v := election.Voice{Transitions: int32(h.Mark.Transitions), Standing: election.Standing(h.Mark.Standing)}
-	if uid := r.state.Lease().UID; r.leaseID(uid) == h.Mark.LeaseUID {
-		v.LeaseUID = uid
-	}
-	return v
 }
 
 // version finds the Lease as the election saw it, for a write over it; nil: it is known

@@ -7,11 +7,10 @@ import (
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/arpeggio-lb/arpeggio/agent/election"
 	"github.com/arpeggio-lb/arpeggio/agent/lease"
-	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
-	"github.com/arpeggio-lb/arpeggio/agent/wire"
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
 )
 
@@ -24,9 +23,11 @@ func (l *loop) take(in input) {
 		l.announcementChanged(in)
 	case linksChanged:
 		l.facts, l.linked = in.links.Facts(l.version), true
-		l.ports.update(in.links)
+		changed := l.ports.update(in.links)
 		l.publics.put(l.facts)
 		l.relink()
+		l.recard()
+		l.interrupt(func(r *reign) bool { return r.carriedOn(changed) })
 	case beatSent:
 		// What is older than a Lease's duration proves nothing any more.
 		maps.DeleteFunc(l.sent, func(_ int64, at election.Time) bool { return in.at-at > l.config.LeaseDuration })
@@ -35,6 +36,10 @@ func (l *loop) take(in input) {
 		l.answered(in)
 	case peerRead:
 		l.peerRead(in)
+	case voiceHeld:
+		l.hold(in)
+	case bequest:
+		l.bequeath(in)
 	case leave:
 		l.leaving = true
 		for _, name := range slices.Sorted(maps.Keys(l.reigns)) {
@@ -51,7 +56,8 @@ func (l *loop) leaseChanged(in leaseChanged) {
 		l.leaseGone(in.name)
 	case in.lease.Labels[v1alpha1.LabelWatch] == v1alpha1.WatchFacts:
 		if f, err := v1alpha1.ParseFacts(in.lease.Annotations[v1alpha1.AnnotationFacts]); err == nil {
-			l.peers[in.name] = f
+			l.peers[in.name] = peerFacts{Facts: f, node: ptr.Deref(in.lease.Spec.HolderIdentity, "")}
+			l.recard()
 		}
 	case in.name == v1alpha1.NodeLease(l.config.Node):
 		if in.lease.Spec.RenewTime != nil {
@@ -69,7 +75,10 @@ func (l *loop) leaseChanged(in leaseChanged) {
 }
 
 func (l *loop) leaseGone(name string) {
-	delete(l.peers, name)
+	if _, ok := l.peers[name]; ok {
+		delete(l.peers, name)
+		l.recard()
+	}
 	if name == v1alpha1.FactsLease(l.config.Node) && l.linked {
 		l.publics.put(l.facts) // the others rely on them
 	}
@@ -151,17 +160,6 @@ func (l *loop) stepPolicy(r *reign) {
 			l.stepNow(r, election.PolicySeen{Policy: r.policy(l.config.Node, l.facts, l.ports.trouble)})
 		}
 	})
-}
-
-// heard takes a marked answer or claim of another card. Who speaks without a mark is no
-// agent: its voice neither keeps a Lease nor ends one.
-func (l *loop) heard(h wire.Heard) {
-	if !h.Marked || (h.Sound != neighbor.HeardAnswer && h.Sound != neighbor.HeardClaim) || l.ports.own(h.MAC) {
-		return
-	}
-	if r := l.byAddr[h.Addr]; r != nil {
-		l.step(r, election.Heard{Voice: r.voice(h.Heard)})
-	}
 }
 
 // answered takes the result of a call. The watch says which Lease there is; reads and

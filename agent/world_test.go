@@ -34,9 +34,11 @@ import (
 )
 
 const (
-	vip4    = "192.0.2.240"
-	vip6    = "2001:db8::f0"
-	latency = 2 * time.Millisecond // of the API
+	vip4     = "192.0.2.240"
+	vip6     = "2001:db8::f0"
+	gateway4 = "192.0.2.254"
+	gateway6 = "fe80::fe"
+	latency  = 2 * time.Millisecond // of the API
 )
 
 // world is a cluster in memory: an API server that keeps Leases and announcements, a
@@ -47,8 +49,10 @@ type world struct {
 	nodes   map[string]*machine
 
 	linksTake time.Duration // until an agent knows its links
+	isolated  bool          // no agent hears another
 
 	mu            sync.Mutex // guards what follows
+	agents        []*wiretest.Port
 	version       int
 	leases        map[string]*coordinationv1.Lease
 	announcements map[types.NamespacedName]*v1alpha1.VIPAnnouncement
@@ -81,6 +85,7 @@ func newWorld(t *testing.T, nodes ...string) *world {
 		t: t, segment: wiretest.NewSegment(), nodes: map[string]*machine{},
 		leases: map[string]*coordinationv1.Lease{}, announcements: map[types.NamespacedName]*v1alpha1.VIPAnnouncement{},
 	}
+	w.segment.Host(neighbor.MAC{2, 0, 0, 0, 0, 0xfe}, netip.MustParseAddr(gateway4), netip.MustParseAddr(gateway6))
 	for _, n := range nodes {
 		w.boot(n)
 	}
@@ -167,10 +172,23 @@ func (m *machine) plug(c wire.Config) (port, error) {
 		}
 	}
 	p = m.world.segment.Plug(c)
+	m.world.plugged(p)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.ports = append(m.ports, p)
 	return p, nil
+}
+
+// plugged keeps a new port from the others if the agents are isolated.
+func (w *world) plugged(p *wiretest.Port) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, o := range w.agents {
+		if w.isolated {
+			w.segment.Cut(o, p)
+		}
+	}
+	w.agents = append(w.agents, p)
 }
 
 // failPorts has the node's sockets fail, or with nil work again.
@@ -192,6 +210,7 @@ func (m *machine) eth0() link.Interface {
 		Name: "eth0", Index: 2, MAC: m.mac, MTU: 1500,
 		Prefixes:  []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, last}), 24), netip.MustParsePrefix(fmt.Sprintf("2001:db8::%d/64", last))},
 		IPv4:      netip.AddrFrom4([4]byte{192, 0, 2, last}),
+		Gateways4: []netip.Addr{netip.MustParseAddr(gateway4)}, Gateways6: []netip.Addr{netip.MustParseAddr(gateway6)},
 		LinkLocal: netip.MustParseAddr(fmt.Sprintf("fe80::%d", last)),
 	}
 }

@@ -24,6 +24,9 @@ func (h Heart) Echoed(sent Time, every time.Duration) Heart {
 	return h
 }
 
+// Last is when the youngest heartbeat was sent that came back; zero: none did.
+func (h Heart) Last() Time { return h.last }
+
 // LiveSince tells since when all heartbeats came back; ok is false while the youngest is
 // older than two intervals.
 func (h Heart) LiveSince(now Time, every time.Duration) (since Time, ok bool) {

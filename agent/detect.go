@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/arpeggio-lb/arpeggio/agent/detector"
+	"github.com/arpeggio-lb/arpeggio/agent/election"
+	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
+	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
+)
+
+// maxWitnesses is how many peers are asked on an interface to prove that this node hears.
+const maxWitnesses = 8
+
+// peerFacts are the facts of a node.
+type peerFacts struct {
+	v1alpha1.Facts
+
+	node string
+}
+
+// part is what the detector's view of a reign depends on.
+type part struct {
+	role        detector.Role
+	near        bool
+	since       election.Time
+	transitions int32
+	holder      string
+	ghost       string
+	carried     *carried // its first; another after each change
+	cards       int
+}
+
+// follow tells the detector what this node has to do with a reign's addresses, if that is
+// something else than before.
+func (l *loop) follow(r *reign) {
+	lease := r.state.Lease()
+	p := part{since: r.state.Since(), transitions: lease.Transitions, holder: lease.Holder, ghost: r.state.Ghost(), cards: l.cards}
+	if len(r.carried) > 0 && r.announcement != nil {
+		p.carried = &r.carried[0]
+		_, speaks := r.state.Voice()
+		stands, near := r.state.Stands()
+		switch {
+		case speaks || lease.Holder == l.config.Node:
+			p.role = detector.Speak
+		case stands:
+			p.role, p.near = detector.Stand, near
+		}
+	}
+	if p == r.seen {
+		return
+	}
+	r.seen = p
+	v := detector.View{Role: p.role, Near: p.near, Since: p.since, Transitions: p.transitions}
+	if p.role != detector.Away {
+		for _, c := range r.carried {
+			for _, i := range c.on {
+				place := detector.Place{Addr: c.addr, Interface: i.Name}
+				place.Speaker, _ = l.card(p.holder, c.addr, i.Name, r.announcement.Spec.Interfaces)
+				place.Ghost, _ = l.card(p.ghost, c.addr, i.Name, r.announcement.Spec.Interfaces)
+				v.Places = append(v.Places, place)
+			}
+		}
+	}
+	l.detector.Follow(l.now(), r.name, v)
+}
+
+// detect carries out what the detector wants, until it wants no more: what it tells an
+// election may change what it has to follow.
+func (l *loop) detect() {
+	for range 8 {
+		outputs := l.detector.Take()
+		if len(outputs) == 0 {
+			return
+		}
+		for _, o := range outputs {
+			l.output(o)
+		}
+	}
+}
+
+func (l *loop) output(o detector.Output) {
+	switch o := o.(type) {
+	case detector.Ask:
+		l.say(o.Lease, o.Interface, o.Addr, o.To, o.Zero, neighbor.Mark{Kind: neighbor.MarkQuestion, Nonce: o.Nonce, Flags: o.Flags})
+	case detector.AskWitness:
+		l.ports.probe(o.Interface, o.Addr, o.To)
+	case detector.Vouch:
+		l.say(o.Lease, o.Interface, o.Addr, o.To, false, neighbor.Mark{Kind: neighbor.MarkVouch, Transitions: uint32(o.Transitions)})
+	case detector.Dead:
+		l.tell(o.Lease, election.Dead{Addrs: o.Addrs, Since: o.Since, Unheard: o.Unheard})
+	case detector.Audible:
+		l.tell(o.Lease, election.Audible{OK: o.OK})
+	case detector.Contacted:
+		l.tell(o.Lease, election.Contacted{})
+	case detector.Ghost:
+		l.claims = append(l.claims, claimTo{o.Interface, o.Addr, o.Card})
+	}
+}
+
+func (l *loop) tell(lease string, ev election.Event) {
+	if r := l.reigns[lease]; r != nil {
+		l.step(r, ev)
+	}
+}
+
+func (l *loop) say(lease, name string, addr netip.Addr, to neighbor.MAC, zero bool, m neighbor.Mark) {
+	r := l.reigns[lease]
+	if r == nil {
+		return
+	}
+	epoch := r.state.Lease()
+	m.LeaseUID = r.leaseID(epoch.UID)
+	if m.Kind == neighbor.MarkQuestion {
+		m.Transitions = uint32(epoch.Transitions)
+	}
+	form := neighbor.OwnAddress
+	if zero {
+		form = neighbor.ZeroSender
+	}
+	l.ports.say(name, addr, []neighbor.MAC{to}, form, m)
+}
+
+// claimTo is a claim that is to be sent to one card.
+type claimTo struct {
+	name string
+	addr netip.Addr
+	card neighbor.MAC
+}
+
+// claim sends the claims that waited for the tables.
+func (l *loop) claim() {
+	for _, c := range l.claims {
+		l.ports.claimTo(c.name, c.addr, c.card)
+	}
+	l.claims = l.claims[:0]
+}
+
+// claimAround claims towards the cards of who spoke before and of the candidates, whom a
+// broadcast may not reach.
+func (l *loop) claimAround(r *reign, from string) {
+	nodes := append([]string{from}, r.announcement.Spec.Candidates...)
+	l.each(r, nodes, func(name string, addr netip.Addr, cards []neighbor.MAC) {
+		for _, mac := range cards {
+			l.claims = append(l.claims, claimTo{name, addr, mac})
+		}
+	})
+}
+
+// recard finds anew which card is whose, and who can witness for this node.
+func (l *loop) recard() {
+	l.cards++
+	clear(l.nodeOf)
+	for _, name := range slices.Sorted(maps.Keys(l.peers)) {
+		f := l.peers[name]
+		for _, i := range f.Interfaces {
+			if mac, err := neighbor.ParseMAC(i.MAC); err == nil {
+				l.nodeOf[mac] = f.node
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.ports.links)) {
+		l.rewitness(name)
+	}
+	for _, r := range l.reigns {
+		l.guard(r, func() { l.follow(r) })
+	}
+}
+
+// rewitness finds who can witness on an interface: the gateways, other nodes by their own
+// addresses, and some neighbors that the kernel knows.
+func (l *loop) rewitness(name string) {
+	link := l.ports.links[name]
+	of := map[bool][]detector.Witness{}
+	add := func(w detector.Witness) {
+		six := w.Addr.Is6()
+		if !slices.ContainsFunc(of[six], func(o detector.Witness) bool { return o.Addr == w.Addr }) {
+			of[six] = append(of[six], w)
+		}
+	}
+	for _, a := range slices.Concat(link.Gateways4, link.Gateways6) {
+		add(detector.Witness{Addr: a, Gateway: true})
+	}
+	peers := 0
+	for _, facts := range slices.Sorted(maps.Keys(l.peers)) {
+		if facts == v1alpha1.FactsLease(l.config.Node) || peers >= maxWitnesses {
+			continue
+		}
+		peers++
+		for _, i := range l.peers[facts].Interfaces {
+			mac, err := neighbor.ParseMAC(i.MAC)
+			if err != nil {
+				continue
+			}
+			for _, text := range i.Prefixes {
+				if p, err := netip.ParsePrefix(text); err == nil && onSubnet(link.Prefixes, p.Addr()) {
+					add(detector.Witness{Addr: p.Addr(), Card: mac})
+				}
+			}
+		}
+	}
+	for _, a := range link.Neighbors {
+		if l.byAddr[a] == nil { // a peer's card has it, for now
+			add(detector.Witness{Addr: a})
+		}
+	}
+	addrs := l.witnesses[name][:0:0]
+	for _, six := range []bool{false, true} {
+		l.detector.Witnesses(l.now(), detector.Path{Interface: name, V6: six}, of[six])
+		for _, w := range of[six] {
+			addrs = append(addrs, w.Addr)
+		}
+	}
+	if !slices.Equal(addrs, l.witnesses[name]) {
+		l.witnesses[name] = addrs
+		l.moved = true
+		for _, r := range l.reigns { // any one has the tables published
+			l.mark(r)
+			break
+		}
+	}
+}
+
+func onSubnet(prefixes []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// stalled interrupts every voice when the loop stood still for longer than the gate allows.
+// It comes before the next tick, so nobody speaks in between.
+func (l *loop) stalled() {
+	if gap := l.now() - l.ticked; l.ticked != 0 && gap > neighbor.TickLimit {
+		l.log.V(1).Info("the loop stood still", "for", gap.String())
+		l.interrupt(func(*reign) bool { return true })
+	}
+}
+
+func (l *loop) interrupt(which func(*reign) bool) {
+	for _, r := range l.reigns {
+		if which(r) {
+			l.step(r, election.Interrupted{})
+		}
+	}
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"bytes"
+	"net/netip"
+	"time"
+
+	"github.com/arpeggio-lb/arpeggio/agent/detector"
+	"github.com/arpeggio-lb/arpeggio/agent/election"
+	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
+	"github.com/arpeggio-lb/arpeggio/agent/wire"
+	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
+)
+
+// kinds names what was heard as the detector does.
+var kinds = map[neighbor.Sound]detector.Kind{
+	neighbor.HeardAnswer: detector.Answer, neighbor.HeardClaim: detector.Claim, neighbor.HeardQuestion: detector.Question,
+	neighbor.HeardVouch: detector.Vouching, neighbor.HeardLeaving: detector.Leaving, neighbor.HeardWitness: detector.WitnessAnswer,
+}
+
+// heard hands on what a port heard. Who speaks without a mark is no agent: its voice neither
+// keeps a Lease nor ends one.
+func (l *loop) heard(h wire.Heard) {
+	if l.ports.own(h.MAC) {
+		return
+	}
+	s := detector.Sound{
+		Kind: kinds[h.Sound], Interface: h.Interface, Addr: h.Addr, From: h.MAC, Unicast: h.Unicast, At: h.At,
+		Transitions: int32(h.Mark.Transitions), Standing: uint8(h.Mark.Standing), Nonce: h.Mark.Nonce, Flags: h.Mark.Flags,
+	}
+	if !h.Marked && h.Sound != neighbor.HeardWitness {
+		if h.Sound != neighbor.HeardAnswer {
+			return
+		}
+		s.Kind = detector.BareAnswer
+	}
+	r := l.byAddr[h.Addr]
+	if r != nil && h.Marked {
+		s.SameLease = r.leaseID(r.state.Lease().UID) == h.Mark.LeaseUID
+	}
+	if s.Kind != 0 {
+		l.detector.Heard(l.now(), s)
+	}
+	if r != nil && h.Marked {
+		l.tellElection(r, h, s)
+	}
+}
+
+// tellElection tells the election of the address what concerns it. What waited through a
+// stall says nothing of who answers now; but a claim stays one.
+func (l *loop) tellElection(r *reign, h wire.Heard, s detector.Sound) {
+	stale := l.now()-h.At > neighbor.FrameLimit
+	switch h.Sound {
+	case neighbor.HeardAnswer:
+		if !stale {
+			l.step(r, election.Heard{Voice: l.voice(r, h, s)})
+		}
+	case neighbor.HeardClaim:
+		l.step(r, election.Heard{Voice: l.voice(r, h, s)})
+	case neighbor.HeardVouch:
+		if v := l.voice(r, h, s); !stale {
+			v.Vouched = true
+			l.step(r, election.Heard{Voice: v})
+		}
+	case neighbor.HeardLeaving:
+		if s.SameLease && !stale {
+			l.step(r, election.Left{Node: l.nodeOf[h.MAC]})
+		}
+	default:
+	}
+}
+
+// voice gives a marked sound as the election knows it.
+func (l *loop) voice(r *reign, h wire.Heard, s detector.Sound) election.Voice {
+	own := l.ports.links[h.Interface].MAC
+	v := election.Voice{
+		Node: l.nodeOf[h.MAC], Transitions: s.Transitions, Standing: election.Standing(h.Mark.Standing),
+		Lower: bytes.Compare(h.MAC[:], own[:]) < 0,
+	}
+	if s.SameLease {
+		v.LeaseUID = r.state.Lease().UID
+	}
+	return v
+}
+
+// ask puts a question for every address on every port that carries it: to everyone and to
+// the cards of all who may know, as some fabrics flood no such question; or to one node's.
+func (l *loop) ask(r *reign, a election.Ask) {
+	if r.announcement == nil {
+		return
+	}
+	nodes := []string{a.Node}
+	if a.Node == "" {
+		nodes = append([]string{r.state.Lease().Holder}, r.announcement.Spec.Candidates...)
+	}
+	mark := l.mark4(r, neighbor.MarkQuestion)
+	mark.Standing, mark.Nonce = neighbor.Standing(r.state.Standing()), uint32(l.now()/time.Microsecond)
+	l.each(r, nodes, func(name string, addr netip.Addr, cards []neighbor.MAC) {
+		if a.Node == "" {
+			cards = append(cards, neighbor.Broadcast())
+		}
+		l.ports.say(name, addr, cards, neighbor.OwnAddress, mark)
+	})
+}
+
+// farewell tells the candidates' cards that this node ends.
+func (l *loop) farewell(r *reign) {
+	if r.announcement == nil {
+		return
+	}
+	mark := l.mark4(r, neighbor.MarkLeaving)
+	mark.Standing = neighbor.Standing(r.state.Standing())
+	l.each(r, r.announcement.Spec.Candidates, func(name string, addr netip.Addr, cards []neighbor.MAC) {
+		l.ports.say(name, addr, append(cards, neighbor.Broadcast()), neighbor.OwnAddress, mark)
+	})
+}
+
+// mark4 is a mark for a reign's present epoch.
+func (l *loop) mark4(r *reign, k neighbor.Kind) neighbor.Mark {
+	epoch := r.state.Lease()
+	return neighbor.Mark{Kind: k, LeaseUID: r.leaseID(epoch.UID), Transitions: uint32(epoch.Transitions)}
+}
+
+// each visits every address of the reign on every interface that carries it, with the cards
+// that some nodes have there.
+func (l *loop) each(r *reign, nodes []string, visit func(name string, addr netip.Addr, cards []neighbor.MAC)) {
+	for _, c := range r.carried {
+		for _, i := range c.on {
+			var cards []neighbor.MAC
+			for _, n := range nodes {
+				if mac, ok := l.card(n, c.addr, i.Name, r.announcement.Spec.Interfaces); ok {
+					cards = append(cards, mac)
+				}
+			}
+			visit(i.Name, c.addr, cards)
+		}
+	}
+}
+
+// card gives the card by which another node speaks for an address on the segment of this
+// interface: that of its interface of the same name, else its first for the address.
+func (l *loop) card(node string, addr netip.Addr, name string, patterns []v1alpha1.InterfacePattern) (neighbor.MAC, bool) {
+	if node == "" || node == l.config.Node {
+		return neighbor.MAC{}, false
+	}
+	var first neighbor.MAC
+	for _, i := range l.peers[v1alpha1.FactsLease(node)].Choose(addr, patterns) {
+		mac, err := neighbor.ParseMAC(i.MAC)
+		if err != nil {
+			continue
+		}
+		if i.Name == name {
+			return mac, true
+		}
+		if first == (neighbor.MAC{}) {
+			first = mac
+		}
+	}
+	return first, first != neighbor.MAC{}
+}
