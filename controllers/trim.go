@@ -7,6 +7,8 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
 )
 
 var endpointSlices client.Object = &discoveryv1.EndpointSlice{}
@@ -23,16 +25,19 @@ func trimNode(o any) (any, error) {
 		Status:     corev1.NodeStatus{Addresses: n.Status.Addresses},
 	}
 	kept.Labels = n.Labels
+	if drain, ok := n.Annotations[v1alpha1.AnnotationDrain]; ok {
+		kept.Annotations = map[string]string{v1alpha1.AnnotationDrain: drain}
+	}
 	for _, c := range n.Status.Conditions {
-		if c.Type == corev1.NodeNetworkUnavailable {
+		if c.Type == corev1.NodeNetworkUnavailable || c.Type == corev1.NodeReady {
 			kept.Status.Conditions = append(kept.Status.Conditions, corev1.NodeCondition{Type: c.Type, Status: c.Status})
 		}
 	}
 	return kept, nil
 }
 
-// trimSlice keeps of an EndpointSlice which Service it is of, and on which nodes its
-// endpoints are in what state.
+// trimSlice keeps of an EndpointSlice which Service it is of, and of its endpoints the
+// address (the first one is the only one that has a meaning), the node and the state.
 func trimSlice(o any) (any, error) {
 	s, ok := o.(*discoveryv1.EndpointSlice)
 	if !ok {
@@ -43,7 +48,7 @@ func trimSlice(o any) (any, error) {
 		kept.Labels = map[string]string{discoveryv1.LabelServiceName: service}
 	}
 	for _, e := range s.Endpoints {
-		kept.Endpoints = append(kept.Endpoints, discoveryv1.Endpoint{NodeName: e.NodeName, Conditions: e.Conditions})
+		kept.Endpoints = append(kept.Endpoints, discoveryv1.Endpoint{Addresses: e.Addresses[:min(len(e.Addresses), 1)], NodeName: e.NodeName, Conditions: e.Conditions})
 	}
 	return kept, nil
 }

@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -20,9 +19,6 @@ import (
 	"github.com/arpeggio-lb/arpeggio/controllers/ipam"
 	"github.com/arpeggio-lb/arpeggio/controllers/roster"
 )
-
-// indexService finds the EndpointSlices of a Service.
-const indexService = "service"
 
 // addresses gives the addresses of a Service in the order of its families: of each family
 // the one that it shows and has the claim of. What was announced stays while the claim or
@@ -93,14 +89,6 @@ func (r *Reconciler) view(ctx context.Context, s *corev1.Service, addrs []v1alph
 		}
 		addPolicy(&v, s, &p)
 	}
-	if s.Spec.ExternalTrafficPolicy != corev1.ServiceExternalTrafficPolicyLocal {
-		return v, nil
-	}
-	var slices discoveryv1.EndpointSliceList
-	if err := r.client.List(ctx, &slices, client.InNamespace(s.Namespace), client.MatchingFields{indexService: s.Name}); err != nil {
-		return roster.View{}, fmt.Errorf("listing the EndpointSlices: %w", err)
-	}
-	v.Endpoints = endpointNodes(slices.Items)
 	return v, nil
 }
 
@@ -127,33 +115,4 @@ func union(list, more []v1alpha1.InterfacePattern) []v1alpha1.InterfacePattern {
 		}
 	}
 	return list
-}
-
-// endpointNodes gives the nodes with ready endpoints; if none is ready anywhere, those with
-// endpoints that are going but still serve, as kube-proxy does (KEP-1669).
-func endpointNodes(list []discoveryv1.EndpointSlice) map[string]bool {
-	ready, serving := map[string]bool{}, map[string]bool{}
-	is := func(b *bool, unset bool) bool {
-		if b == nil {
-			return unset
-		}
-		return *b
-	}
-	for _, slice := range list {
-		for _, e := range slice.Endpoints {
-			if e.NodeName == nil {
-				continue
-			}
-			switch c := e.Conditions; {
-			case is(c.Ready, true):
-				ready[*e.NodeName] = true
-			case is(c.Serving, false) && is(c.Terminating, false):
-				serving[*e.NodeName] = true
-			}
-		}
-	}
-	if len(ready) > 0 {
-		return ready
-	}
-	return serving
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -19,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
+	"github.com/arpeggio-lb/arpeggio/controllers/follow"
 	"github.com/arpeggio-lb/arpeggio/controllers/inventory"
 	"github.com/arpeggio-lb/arpeggio/controllers/ipam"
 	"github.com/arpeggio-lb/arpeggio/controllers/journal"
@@ -46,24 +48,33 @@ type Reconciler struct {
 	recorder  Recorder
 	class     inventory.Class
 	namespace string // of the installation, where the Leases are
+	memory    *memory
+	calls     follow.Feed[[]reconcile.Request] // for Services that are to be looked at again
 }
 
 // New gives a reconciler; namespace is the installation's.
 func New(c client.Client, live client.Reader, inv Inventory, ros *roster.Roster, rec Recorder, class inventory.Class, namespace string) *Reconciler {
-	return &Reconciler{client: c, live: live, inventory: inv, roster: ros, recorder: rec, class: class, namespace: namespace}
+	return &Reconciler{client: c, live: live, inventory: inv, roster: ros, recorder: rec, class: class, namespace: namespace, memory: newMemory()}
 }
 
 // Reconcile brings the announcement of one Service up to date.
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	var s corev1.Service
 	err := r.client.Get(ctx, req.NamespacedName, &s)
-	switch {
-	case client.IgnoreNotFound(err) != nil:
+	if client.IgnoreNotFound(err) != nil {
 		return reconcile.Result{}, fmt.Errorf("reading the Service: %w", err)
-	case err != nil || !r.class.Ours(&s):
+	}
+	if err := r.recall(ctx); err != nil {
+		return requeue.Outcome(err)
+	}
+	if err != nil || !r.class.Ours(&s) {
 		return requeue.Outcome(r.retire(ctx, req.NamespacedName))
 	}
-	return requeue.Outcome(r.announce(ctx, &s))
+	again, err := r.announce(ctx, &s)
+	if err != nil {
+		return requeue.Outcome(err)
+	}
+	return reconcile.Result{RequeueAfter: again}, nil
 }
 
 // retire removes the Lease and then the announcement of a Service that is gone or not ours
@@ -74,8 +85,12 @@ func (r *Reconciler) retire(ctx context.Context, key types.NamespacedName) error
 		return err
 	}
 	a, err := r.announcement(ctx, key)
-	if err != nil || l == nil && a == nil {
+	if err != nil {
 		return err
+	}
+	if l == nil && a == nil {
+		r.memory.forget(key)
+		return nil
 	}
 	var now corev1.Service
 	if err := r.live.Get(ctx, key, &now); client.IgnoreNotFound(err) != nil {
@@ -83,6 +98,7 @@ func (r *Reconciler) retire(ctx context.Context, key types.NamespacedName) error
 	} else if err == nil && r.class.Ours(&now) {
 		return stale("services", key.Name)
 	}
+	r.memory.forget(key)
 	if l != nil {
 		if err := r.deleteLease(ctx, l); err != nil {
 			return err
@@ -115,63 +131,85 @@ func (r *Reconciler) deleteAnnouncement(ctx context.Context, a *v1alpha1.VIPAnno
 	return nil
 }
 
-// announce writes the Lease, the announcement and, while nobody holds the Lease, what the
-// announcement's status says.
-func (r *Reconciler) announce(ctx context.Context, s *corev1.Service) error {
+// announce writes the Lease, the announcement and what is the manager's of its status. It
+// asks to be called again after some time; zero: only when something changes.
+func (r *Reconciler) announce(ctx context.Context, s *corev1.Service) (again time.Duration, err error) {
 	key := client.ObjectKeyFromObject(s)
 	l, err := r.lease(ctx, r.client, key)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	a, err := r.announcement(ctx, key)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if owner := controllerOf(a); owner != "" && owner != s.UID {
 		if err := r.replaced(ctx, s); err != nil {
-			return err
+			return 0, err
 		}
 		if err := r.deleteAnnouncement(ctx, a); err != nil {
-			return err
+			return 0, err
 		}
 		a = nil
 	}
-	wanted, question, ranking, err := r.decide(ctx, s, l, a)
+	wanted, q, ends, err := r.gather(ctx, s, l, a)
 	if err != nil {
-		return err
+		return 0, err
 	}
+	ranking, wait := r.rank(ctx, q)
+	if wait > 0 {
+		return wait, nil
+	}
+	wanted.Spec.Candidates, wanted.Spec.Excluded = ranking.Candidates, ranking.Excluded
+	order, err := r.displace(ctx, s, l, a, ranking.Candidates, ends)
+	if err != nil {
+		return 0, err
+	}
+	wanted.Spec.Displace = order.epoch
 	if len(wanted.Spec.Addresses) > 0 || l != nil {
 		if l, err = r.ensureLease(ctx, s, l, ranking.Candidates, speaker(a)); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	if a, err = r.write(ctx, a, wanted); err != nil {
-		return err
+		return 0, err
+	}
+	if order.news != nil {
+		r.recorder.Record(*order.news)
 	}
 	refusal, _ := r.inventory.Refusal(key)
-	return r.report(ctx, s, a, l, situation{
+	return order.again, r.report(ctx, s, a, l, situation{
 		addresses:  len(wanted.Spec.Addresses),
 		candidates: ranking.Candidates,
 		refusal:    refusal,
-		nobody:     question.Nobody(ranking.Refusals),
+		nobody:     q.Nobody(ranking.Refusals),
+		local:      q.Local,
+		endpoints:  ends,
+		divided:    q.Divided(ranking),
+		common:     ranking.Common,
 	})
 }
 
-// decide gathers what is known and ranks the nodes.
-func (r *Reconciler) decide(ctx context.Context, s *corev1.Service, l *coordinationv1.Lease, a *v1alpha1.VIPAnnouncement) (*v1alpha1.VIPAnnouncement, *placement.Question, placement.Ranking, error) {
+// gather asks who may speak, with all that is known, and prepares the announcement.
+func (r *Reconciler) gather(ctx context.Context, s *corev1.Service, l *coordinationv1.Lease, a *v1alpha1.VIPAnnouncement) (*v1alpha1.VIPAnnouncement, *placement.Question, endpoints, error) {
 	wanted := &v1alpha1.VIPAnnouncement{}
 	if a != nil {
 		wanted = a.DeepCopy()
 	}
+	ends, err := r.endpoints(ctx, s)
+	if err != nil {
+		return nil, nil, endpoints{}, err
+	}
 	addrs := r.addresses(s, wanted.Spec.Addresses)
 	view, err := r.view(ctx, s, addrs, wanted.Spec.Interfaces)
 	if err != nil {
-		return nil, nil, placement.Ranking{}, err
+		return nil, nil, endpoints{}, err
 	}
 	q := &placement.Question{
-		Key:       s.Namespace + "/" + s.Name,
+		Key:       nameOf(client.ObjectKeyFromObject(s)),
 		Addresses: view.Addresses,
 		Local:     s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
+		Before:    wanted.Spec.Candidates,
 	}
 	for _, p := range view.Patterns {
 		q.Patterns = append(q.Patterns, string(p))
@@ -179,10 +217,9 @@ func (r *Reconciler) decide(ctx context.Context, s *corev1.Service, l *coordinat
 	if isOf(l, s) {
 		q.Owner = holder(l)
 	}
-	var ranking placement.Ranking
 	if len(addrs) > 0 {
+		view.Endpoints = ends.nodes
 		q.Nodes = r.roster.Nodes(view)
-		ranking = placement.Rank(*q)
 	}
 	texts := make([]string, 0, len(addrs))
 	for _, x := range addrs {
@@ -194,10 +231,12 @@ func (r *Reconciler) decide(ctx context.Context, s *corev1.Service, l *coordinat
 	wanted.OwnerReferences = []metav1.OwnerReference{ownedBy(s)}
 	wanted.Spec.Addresses = addrs
 	wanted.Spec.LeaseName = v1alpha1.ServiceLease(s.Namespace, s.Name)
-	wanted.Spec.Candidates = ranking.Candidates
-	wanted.Spec.Excluded = ranking.Excluded
+	wanted.Spec.HealthCheckNodePort = 0
+	if q.Local {
+		wanted.Spec.HealthCheckNodePort = s.Spec.HealthCheckNodePort
+	}
 	wanted.Spec.Interfaces = view.Patterns
-	return wanted, q, ranking, nil
+	return wanted, q, ends, nil
 }
 
 // ownedBy makes the Service the controller of its announcement. It does not block the

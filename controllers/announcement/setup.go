@@ -4,6 +4,7 @@ package announcement
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -47,6 +48,9 @@ type Changes struct {
 
 // Setup adds the controller to the manager.
 func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changes Changes) error {
+	if err := errors.Join(register(), mgr.Add(r)); err != nil {
+		return err
+	}
 	err := mgr.GetFieldIndexer().IndexField(ctx, &discoveryv1.EndpointSlice{}, indexService, func(o client.Object) []string {
 		return []string{o.GetLabels()[discoveryv1.LabelServiceName]}
 	})
@@ -66,6 +70,7 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changes Cha
 			}
 			return []reconcile.Request{{NamespacedName: c.Service}}
 		})).
+		WatchesRawSource(r.calls.Source(0, func(requests []reconcile.Request) []reconcile.Request { return requests })).
 		WatchesRawSource(changes.Roster.Source(settle, func(roster.Changed) []reconcile.Request { return r.all(context.Background(), nil) })).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(r)

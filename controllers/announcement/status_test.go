@@ -127,9 +127,10 @@ func TestEndpointNodes(t *testing.T) {
 		{"ready, or nothing said", []discoveryv1.Endpoint{end("a", &yes, nil, nil), end("b", nil, nil, nil), end("c", &no, &no, &no)}, map[string]bool{"a": true, "b": true}},
 		{"going, while others are ready", []discoveryv1.Endpoint{end("a", &yes, &yes, &no), end("b", &no, &yes, &yes)}, map[string]bool{"a": true}},
 		{"all are going", []discoveryv1.Endpoint{end("a", &no, &yes, &yes), end("b", &no, &no, &yes)}, map[string]bool{"a": true}},
-		{"without a node", []discoveryv1.Endpoint{end("", &yes, nil, nil)}, map[string]bool{}},
+		{"without a node", []discoveryv1.Endpoint{end("", &yes, nil, nil), end("", &no, &yes, &yes)}, map[string]bool{}},
+		{"ready without a node, others going", []discoveryv1.Endpoint{end("", &yes, nil, nil), end("b", &no, &yes, &yes)}, map[string]bool{"b": true}},
 	} {
-		got := endpointNodes([]discoveryv1.EndpointSlice{{}, {Endpoints: tc.ends}})
+		got := readEndpoints([]discoveryv1.EndpointSlice{{}, {Endpoints: tc.ends}}).nodes
 		if len(got) != len(tc.want) {
 			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
 		}

@@ -4,6 +4,7 @@ package placement
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 )
 
@@ -19,14 +20,8 @@ func (q *Question) inability(n Node) (why string, some bool) {
 	if !n.Reported {
 		return "no agent has reported its interfaces", false
 	}
-	var missing []string
-	for i, a := range q.Addresses {
-		if i >= len(n.Reaches) || !n.Reaches[i] {
-			missing = append(missing, a.String())
-		} else {
-			some = true
-		}
-	}
+	missing := q.missing(n)
+	some = len(missing) < len(q.Addresses)
 	switch {
 	case len(missing) == 0:
 		return "", true
@@ -38,11 +33,7 @@ func (q *Question) inability(n Node) (why string, some bool) {
 
 // Nobody says that no node may speak, and why, node by node.
 func (q *Question) Nobody(refusals []Refusal) string {
-	addrs := make([]string, 0, len(q.Addresses))
-	for _, a := range q.Addresses {
-		addrs = append(addrs, a.String())
-	}
-	head := "no node may speak for " + strings.Join(addrs, " and ")
+	head := "no node may speak for " + join(q.Addresses, " and ")
 	if len(refusals) == 0 {
 		return head + ": the cluster has no nodes"
 	}
@@ -55,6 +46,38 @@ func (q *Question) Nobody(refusals []Refusal) string {
 		parts = append(parts, r.Node+": "+r.Why)
 	}
 	return head + ": " + strings.Join(parts, "; ")
+}
+
+// Divided says that the first candidate cannot speak for all addresses; empty: it can.
+func (q *Question) Divided(r Ranking) string {
+	if len(r.Unserved) == 0 {
+		return ""
+	}
+	why := "no node that may speak has interfaces for all of them: let one node reach both networks, or ask for one family only"
+	if r.Common {
+		why = "the nodes that could speak for all of them are not heard"
+	}
+	return fmt.Sprintf("nobody speaks for %s while %s speaks for the other address of the Service: %s", strings.Join(r.Unserved, " and "), r.Candidates[0], why)
+}
+
+// missing gives the addresses that a node has no interface for.
+func (q *Question) missing(n Node) []string {
+	var missing []string
+	for i, a := range q.Addresses {
+		if i >= len(n.Reaches) || !n.Reaches[i] {
+			missing = append(missing, a.String())
+		}
+	}
+	return missing
+}
+
+// join lists addresses.
+func join(addrs []netip.Addr, between string) string {
+	texts := make([]string, 0, len(addrs))
+	for _, a := range addrs {
+		texts = append(texts, a.String())
+	}
+	return strings.Join(texts, between)
 }
 
 // quoted lists patterns: "eth0" or "bond*".

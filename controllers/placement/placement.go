@@ -4,6 +4,7 @@ package placement
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 )
@@ -15,11 +16,12 @@ const (
 	MaxExcluded = 16
 )
 
-// Labels, taints and conditions by which a node is told to take no part.
+// Labels, taints, conditions and annotations by which a node is told to take no part.
 const (
 	ExcludeLabel      = "node.kubernetes.io/exclude-from-external-load-balancers" // KEP-1143
 	OutOfServiceTaint = "node.kubernetes.io/out-of-service"                       // KEP-2268
 	NetworkCondition  = "NetworkUnavailable"
+	DrainAnnotation   = "arpeggio.dev/drain"
 )
 
 // Node is what is known of a node, as far as it bears on one Service.
@@ -29,6 +31,12 @@ type Node struct {
 	Selected bool
 	// ExcludedByLabel, OutOfService, NetworkUnavailable: it is told to take no part.
 	ExcludedByLabel, OutOfService, NetworkUnavailable bool
+	// Drain is what the node's annotation DrainAnnotation says; empty or "false": nothing.
+	Drain string
+	// Cordoned: no new pods are to be put on the node, and no new VIPs.
+	Cordoned bool
+	// Zone is the node's failure domain; nodes without one share the empty one.
+	Zone string
 	// Weight is the sum of the preferences that match.
 	Weight int
 	// Reported: an agent has told the node's interfaces.
@@ -56,8 +64,20 @@ type Question struct {
 	Local bool
 	// Owner is the node that speaks now; empty: none does.
 	Owner string
-	Nodes []Node
+	// Left is the node that spoke until a moment ago, and may be dead; empty: none.
+	Left string
+	// Before are the candidates as they were ranked last.
+	Before []string
+	// Load is how many other Services each node is first for: their owner, or the first
+	// candidate of one that has none.
+	Load map[string]int
+	// Standby is how many other Services each pair stands for, as the first and the next.
+	Standby map[Pair]int
+	Nodes   []Node
 }
+
+// Pair is the first candidate of a Service and its first standby.
+type Pair struct{ First, Next string }
 
 // Refusal says why a node may not speak.
 type Refusal struct {
@@ -74,7 +94,17 @@ type Ranking struct {
 	Excluded map[string]string
 	// Refusals say of each node that is no candidate why it is none, by name.
 	Refusals []Refusal
+	// Unserved are the addresses that the first candidate cannot speak for. Common: one of
+	// the candidates can for all.
+	Unserved []string
+	Common   bool
+	// Held is how many of the nodes that were candidates before nobody has excluded since.
+	Held int
 }
+
+// Worse tells whether more than half of the former candidates are none any more, although
+// nobody has excluded them: something went, or is not seen.
+func (r Ranking) Worse() bool { return 2*len(r.Candidates) < r.Held }
 
 // Rank orders the nodes that may speak.
 func Rank(q Question) Ranking {
@@ -96,8 +126,6 @@ func Rank(q Question) Ranking {
 			r.Refusals = append(r.Refusals, Refusal{n.Name, why})
 		}
 	}
-	q.sort(full)
-	q.sort(partial)
 	if slices.ContainsFunc(full, func(n Node) bool { return !n.Silent }) {
 		for _, n := range partial {
 			why, _ := q.inability(n)
@@ -105,9 +133,17 @@ func Rank(q Question) Ranking {
 		}
 		partial = nil
 	}
-	for _, n := range append(full, partial...) {
-		if len(r.Candidates) < MaxCandidates {
-			r.Candidates = append(r.Candidates, n.Name)
+	r.Candidates = q.order(full, partial)
+	r.Common = len(full) > 0
+	for _, n := range partial {
+		if n.Name == r.Candidates[0] {
+			r.Unserved = q.missing(n)
+		}
+	}
+	r.Held = len(q.Before)
+	for _, e := range excluded {
+		if slices.Contains(q.Before, e.Node) {
+			r.Held--
 		}
 	}
 	r.Refusals = append(r.Refusals, excluded...)
@@ -125,32 +161,12 @@ func exclusion(n Node) string {
 		return "taint " + OutOfServiceTaint + " is set"
 	case n.NetworkUnavailable:
 		return "condition " + NetworkCondition + " is true"
+	case n.Drain != "" && n.Drain != "false":
+		return fmt.Sprintf("annotation %s is %q", DrainAnnotation, n.Drain)
 	case !n.Selected:
 		return "the pool's nodeSelector does not match"
 	}
 	return ""
-}
-
-// sort orders nodes: the owner stays, silent ones go last, the preferred ones first, and
-// equal ones as the hash of Service and node has it.
-func (q *Question) sort(nodes []Node) {
-	first := func(n Node) int {
-		switch {
-		case n.Name == q.Owner:
-			return 0
-		case n.Silent:
-			return 2
-		}
-		return 1
-	}
-	slices.SortFunc(nodes, func(a, b Node) int {
-		return cmp.Or(
-			cmp.Compare(first(a), first(b)),
-			cmp.Compare(b.Weight, a.Weight),
-			cmp.Compare(score(q.Key, b.Name), score(q.Key, a.Name)),
-			cmp.Compare(a.Name, b.Name),
-		)
-	})
 }
 
 // named limits the excluded nodes to as many as an announcement holds.
@@ -171,20 +187,4 @@ func isOther(node, owner string) int {
 		return 0
 	}
 	return 1
-}
-
-// score is the weight of a node in the rendezvous hash of a Service (Thaler and
-// Ravishankar, 1998): FNV-1a over both names, finished as in MurmurHash3 so that similar
-// names do not give similar scores.
-func score(key, node string) uint64 {
-	const offset, prime = 14695981039346656037, 1099511628211
-	h := uint64(offset)
-	for _, s := range [...]string{key, "\x00", node} {
-		for i := range len(s) {
-			h = (h ^ uint64(s[i])) * prime
-		}
-	}
-	h = (h ^ h>>33) * 0xff51afd7ed558ccd
-	h = (h ^ h>>33) * 0xc4ceb9fe1a85ec53
-	return h ^ h>>33
 }

@@ -40,7 +40,8 @@ type Changed struct{}
 // Roster is safe for concurrent use.
 type Roster struct {
 	follow.Feed[Changed]
-	now func() time.Time
+	now   func() time.Time
+	began time.Time
 
 	mu    sync.Mutex // guards all below
 	nodes map[string]node
@@ -52,7 +53,10 @@ type Roster struct {
 // node is what a Node object says, as far as it bears on who may speak.
 type node struct {
 	labels                           labels.Set
+	drain                            string // the value of the annotation
+	cordoned                         bool
 	outOfService, networkUnavailable bool
+	unready                          bool // bears on no rank
 }
 
 // beat is the last heartbeat of an agent.
@@ -60,11 +64,12 @@ type beat struct {
 	version string    // resourceVersion of the Lease
 	arrived time.Time // on the clock of this process
 	length  time.Duration
+	gone    bool // the Lease was deleted
 }
 
 // New gives an empty roster; now reads a clock.
 func New(now func() time.Time) *Roster {
-	return &Roster{now: now, nodes: map[string]node{}, facts: map[string]v1alpha1.Facts{}, raw: map[string]string{}, beats: map[string]beat{}}
+	return &Roster{now: now, began: now(), nodes: map[string]node{}, facts: map[string]v1alpha1.Facts{}, raw: map[string]string{}, beats: map[string]beat{}}
 }
 
 // Follow makes the roster follow the objects in the cache. It is called once, before the
@@ -80,14 +85,20 @@ func (r *Roster) Follow(ctx context.Context, informers cache.Informers) error {
 func (r *Roster) putNode(o *corev1.Node) {
 	n := node{
 		labels:       o.Labels,
+		drain:        o.Annotations[v1alpha1.AnnotationDrain],
+		cordoned:     o.Spec.Unschedulable,
 		outOfService: slices.ContainsFunc(o.Spec.Taints, func(t corev1.Taint) bool { return t.Key == placement.OutOfServiceTaint }),
 		networkUnavailable: slices.ContainsFunc(o.Status.Conditions, func(c corev1.NodeCondition) bool {
 			return c.Type == corev1.NodeNetworkUnavailable && c.Status == corev1.ConditionTrue
 		}),
+		unready: slices.ContainsFunc(o.Status.Conditions, func(c corev1.NodeCondition) bool {
+			return c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue
+		}),
 	}
 	r.mu.Lock()
 	old, ok := r.nodes[o.Name]
-	changed := !ok || !maps.Equal(old.labels, n.labels) || old.outOfService != n.outOfService || old.networkUnavailable != n.networkUnavailable
+	changed := !ok || !maps.Equal(old.labels, n.labels) || old.drain != n.drain || old.cordoned != n.cordoned ||
+		old.outOfService != n.outOfService || old.networkUnavailable != n.networkUnavailable
 	r.nodes[o.Name] = n
 	r.mu.Unlock()
 	if changed {
@@ -151,22 +162,12 @@ func (r *Roster) dropLease(l *coordinationv1.Lease) {
 	_, had := r.raw[l.Name]
 	delete(r.raw, l.Name)
 	delete(r.facts, l.Name)
-	delete(r.beats, l.Name)
+	if b, ok := r.beats[l.Name]; ok {
+		b.gone = true // when it was heard is still of use
+		r.beats[l.Name] = b
+	}
 	r.mu.Unlock()
 	if had {
 		r.Tell(Changed{})
 	}
-}
-
-// Silent tells whether no heartbeat of a node has arrived for three lease durations.
-func (r *Roster) Silent(node string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.silent(node)
-}
-
-// silent is Silent under the lock.
-func (r *Roster) silent(node string) bool {
-	b, ok := r.beats[v1alpha1.NodeLease(node)]
-	return !ok || r.now().Sub(b.arrived) > silentAfter*b.length
 }

@@ -5,6 +5,7 @@ package roster
 import (
 	"net/netip"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
@@ -42,6 +43,9 @@ func (r *Roster) Nodes(v View) []placement.Node {
 			Selected:           true,
 			ExcludedByLabel:    excluded,
 			OutOfService:       n.outOfService,
+			Drain:              n.drain,
+			Cordoned:           n.cordoned,
+			Zone:               n.labels[corev1.LabelTopologyZone],
 			NetworkUnavailable: n.networkUnavailable,
 			Endpoint:           v.Endpoints[name],
 			Silent:             r.silent(name),

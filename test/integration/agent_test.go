@@ -5,12 +5,14 @@ package integration
 import (
 	"context"
 	"errors"
+	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
 )
@@ -40,6 +42,50 @@ func (w *world) facts(node string, interfaces ...v1alpha1.InterfaceFacts) {
 		Namespace: system, Name: v1alpha1.NodeLease(node),
 		Labels: map[string]string{v1alpha1.LabelWatch: v1alpha1.WatchNode(node)},
 	}})
+}
+
+// beat keeps the agents of all Nodes beating until the test ends, but for those that the
+// test silences.
+func (w *world) beat() {
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			var nodes corev1.NodeList
+			_ = w.client.List(ctx, &nodes)
+			for _, n := range nodes.Items {
+				w.mu.Lock()
+				silent := w.silent[n.Name]
+				w.mu.Unlock()
+				if !silent {
+					w.beatOnce(ctx, n.Name)
+				}
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(time.Second):
+			}
+		}
+	}()
+	w.t.Cleanup(func() { stop(); <-ended })
+}
+
+// beatOnce renews the heartbeat of a node, if it has one.
+func (w *world) beatOnce(ctx context.Context, node string) {
+	now := time.Now().UTC().Format("2006-01-02T15:04:05.000000Z")
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"renewTime":"`+now+`"}}`))
+	_ = w.client.Patch(ctx, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: v1alpha1.NodeLease(node)}}, patch)
+}
+
+// silence ends the heartbeats of nodes, or begins them again.
+func (w *world) silence(silent bool, nodes ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, n := range nodes {
+		w.silent[n] = silent
+	}
 }
 
 // card is an interface on the LAN of the tests.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,17 +32,21 @@ type world struct {
 	t         *testing.T
 	client    client.Client
 	namespace string
+
+	mu     sync.Mutex // guards silent
+	silent map[string]bool
 }
 
 // newWorld clears the cluster; managers are started by the test.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, client: server.client}
+	w := &world{t: t, client: server.client, silent: map[string]bool{}}
 	w.clear()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "t-"}}
 	w.create(ns)
 	w.namespace = ns.Name
 	t.Cleanup(w.clear)
+	w.beat()
 	return w
 }
 
