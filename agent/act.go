@@ -66,7 +66,10 @@ func (l *loop) start(r *reign) {
 	if l.leaving {
 		l.step(r, election.Leave{})
 	}
-	if r.object != nil {
+	switch {
+	case r.recalled:
+		l.step(r, election.Recalled{Lease: lease.FromObject(r.object)})
+	case r.object != nil:
 		l.step(r, election.LeaseSeen{Lease: lease.FromObject(r.object)})
 	}
 	l.stepPolicy(r)

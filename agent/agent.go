@@ -22,6 +22,7 @@ import (
 	"github.com/arpeggio-lb/arpeggio/agent/election"
 	"github.com/arpeggio-lb/arpeggio/agent/lease"
 	"github.com/arpeggio-lb/arpeggio/agent/link"
+	"github.com/arpeggio-lb/arpeggio/agent/memory"
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
 )
 
@@ -29,6 +30,8 @@ const (
 	// inputs is how many inputs may wait for the loop. Sounds beyond it are dropped and
 	// counted; all others wait.
 	inputs = 1024
+	// memoryFile is what is kept in the state directory.
+	memoryFile = "known.json"
 	// leaveBound is how long a shutdown waits for the handovers; the DaemonSet grants 30 s.
 	leaveBound = 10 * time.Second
 	// markBound is how long it waits before for the heartbeat that says so. The node goes
@@ -155,14 +158,29 @@ func Run(ctx context.Context, o Options) error {
 
 	voice.ready = func() bool { return leases.Synced() && announcements.Synced() }
 
+	tasks := []task{
+		l, report, publics, events, voice, voice.after(beat), leases, announcements, links{put: l.put},
+		&health{address: o.HealthAddress, incarnation: o.Incarnation, log: o.Log.WithName("health"), pulse: l.pulse, now: l.now, synced: voice.ready, shadow: func() bool { return !voice.isHeld() }},
+	}
+	if o.StateDir != "" {
+		path := filepath.Join(o.StateDir, memoryFile)
+		known, err := memory.Load(path)
+		if err != nil {
+			o.Log.Info("nothing is known of before this start", "err", err.Error())
+		}
+		if known.Node == o.Node && known.Installation == o.Installation {
+			l.memory = recollection{from: known, synced: voice.ready}
+		}
+		w := memory.NewWriter(path, o.Log.WithName("memory"))
+		l.keeper = w
+		tasks = append(tasks, voice.after(w))
+	}
+
 	// What runs outlives ctx: the handovers need it all.
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, running := errgroup.WithContext(running)
-	for _, t := range []task{
-		l, report, publics, events, voice, voice.after(beat), leases, announcements, links{put: l.put},
-		&health{address: o.HealthAddress, incarnation: o.Incarnation, log: o.Log.WithName("health"), pulse: l.pulse, now: l.now, synced: voice.ready, shadow: func() bool { return !voice.isHeld() }},
-	} {
+	for _, t := range tasks {
 		group.Go(func() error {
 			if err := t.Run(running); err != nil {
 				return fmt.Errorf("%s: %w", t, err)

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
+
 	"github.com/arpeggio-lb/arpeggio/agent/detector"
 	"github.com/arpeggio-lb/arpeggio/agent/election"
 	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
@@ -20,7 +22,8 @@ const maxWitnesses = 8
 type peerFacts struct {
 	v1alpha1.Facts
 
-	node string
+	node   string
+	object *coordinationv1.Lease
 }
 
 // part is what the detector's view of a reign depends on.

@@ -53,20 +53,21 @@ type publisher interface{ put(v1alpha1.Facts) }
 
 // loop owns all state of the agent; only its goroutine touches the fields below in.
 type loop struct {
-	config  election.Config
-	leases  leases
-	ports   *ports
-	report  statuses
-	publics publisher
-	events  recorder
-	log     logr.Logger
-	version string
-	now     func() election.Time // the boot clock
-	pulse   *wire.Pulse
-	sounds  chan wire.Heard
-	in      chan input
-	gone    chan struct{} // closed once leaving is done
-	done    chan struct{} // closed once the loop has ended
+	config       election.Config
+	leases       leases
+	ports        *ports
+	report       statuses
+	publics      publisher
+	events       recorder
+	log          logr.Logger
+	version      string
+	installation string
+	now          func() election.Time // the boot clock
+	pulse        *wire.Pulse
+	sounds       chan wire.Heard
+	in           chan input
+	gone         chan struct{} // closed once leaving is done
+	done         chan struct{} // closed once the loop has ended
 
 	ctx     context.Context // of the calls made for actions
 	calls   sync.WaitGroup
@@ -82,6 +83,9 @@ type loop struct {
 	detector  *detector.Detector
 	witnesses map[string][]netip.Addr // by interface
 	claims    []claimTo               // to be sent once the tables are published
+	vanished  vanished
+	keeper    keeper // nil: nothing is kept
+	memory    recollection
 	beats     beats
 	sent      map[int64]election.Time // heartbeats under way, by their stamp
 	heart     election.Heart
@@ -98,7 +102,7 @@ type loop struct {
 
 func newLoop(config election.Config, store leases, o Options) *loop {
 	l := &loop{
-		config: config, leases: store, log: o.Log, version: o.Version, now: wire.Boottime,
+		config: config, leases: store, log: o.Log, version: o.Version, installation: o.Installation, now: wire.Boottime,
 		pulse: &wire.Pulse{}, sounds: make(chan wire.Heard, inputs), in: make(chan input, inputs),
 		gone: make(chan struct{}), done: make(chan struct{}),
 		reigns: map[string]*reign{}, leaseOf: map[types.NamespacedName]string{}, byAddr: map[netip.Addr]*reign{},
@@ -170,11 +174,14 @@ func (l *loop) turn() time.Duration {
 			l.relink()
 		}
 	}
+	l.recall(now)
+	l.takeVanished(now)
 	l.stepDue(now)
 	l.detector.Tick(l.now())
 	l.detect()
 	l.publish()
 	l.claim()
+	l.keep()
 	next := l.readPeers(now)
 	// Last: a gate that opens must find only voices that the elections know of by now.
 	l.pulse.EchoUntil(l.heart.Until(l.config))

@@ -26,6 +26,8 @@ type reign struct {
 	object *coordinationv1.Lease                              // as the watch brought it; nil: none
 	read   *coordinationv1.Lease                              // as an own read or write brought it last
 
+	recalled bool // object is from disk
+
 	announcement *v1alpha1.VIPAnnouncement // of the claims, the one that counts
 	carried      []carried                 // its addresses
 

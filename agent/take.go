@@ -51,21 +51,26 @@ func (l *loop) take(in input) {
 // leaseChanged takes a Lease from the watch: somebody's facts, the own heartbeat, or that
 // of a Service.
 func (l *loop) leaseChanged(in leaseChanged) {
-	switch {
+	switch r := l.reigns[in.name]; {
+	case in.lease == nil && r != nil && r.object != nil:
+		l.vanish("lease/"+in.name, len(l.reigns), func() { l.leaseGone(in.name) })
 	case in.lease == nil:
 		l.leaseGone(in.name)
 	case in.lease.Labels[v1alpha1.LabelWatch] == v1alpha1.WatchFacts:
 		if f, err := v1alpha1.ParseFacts(in.lease.Annotations[v1alpha1.AnnotationFacts]); err == nil {
-			l.peers[in.name] = peerFacts{Facts: f, node: ptr.Deref(in.lease.Spec.HolderIdentity, "")}
+			l.peers[in.name] = peerFacts{Facts: f, node: ptr.Deref(in.lease.Spec.HolderIdentity, ""), object: in.lease}
 			l.recard()
+			l.touch()
 		}
 	case in.name == v1alpha1.NodeLease(l.config.Node):
 		if in.lease.Spec.RenewTime != nil {
 			l.echo(*in.lease.Spec.RenewTime)
 		}
 	case in.lease.Labels[v1alpha1.LabelWatch] == v1alpha1.WatchService:
+		l.reappear("lease/" + in.name)
+		l.touch()
 		r := l.reign(in.name)
-		r.object = in.lease
+		r.object, r.recalled = in.lease, false
 		if r.skipped != nil {
 			l.start(r)
 		}
@@ -83,7 +88,8 @@ func (l *loop) leaseGone(name string) {
 		l.publics.put(l.facts) // the others rely on them
 	}
 	if r := l.reigns[name]; r != nil {
-		r.object, r.read = nil, nil
+		l.touch()
+		r.object, r.read, r.recalled = nil, nil, false
 		l.step(r, election.LeaseGone{})
 		l.choose(r)
 		l.drop(r)
@@ -104,6 +110,19 @@ func (l *loop) echo(stamp metav1.MicroTime) {
 }
 
 func (l *loop) announcementChanged(in announcementChanged) {
+	delete(l.memory.announcements, in.key)
+	l.touch()
+	if name := "announcement/" + in.key.String(); in.announcement != nil {
+		l.reappear(name)
+	} else if _, known := l.leaseOf[in.key]; known {
+		l.vanish(name, len(l.leaseOf), func() { l.setAnnouncement(in) })
+		return
+	}
+	l.setAnnouncement(in)
+}
+
+// setAnnouncement puts an announcement in its reign, or takes it out.
+func (l *loop) setAnnouncement(in announcementChanged) {
 	name := ""
 	if in.announcement != nil {
 		name = in.announcement.Spec.LeaseName

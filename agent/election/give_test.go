@@ -153,7 +153,7 @@ func TestGiving(t *testing.T) {
 			other := lease("n", 0)
 			other.UID = "v"
 			speaker(t).step(Leave{}).peers(false).swap("o").step(LeaseSeen{Lease: other}).
-				silent("in an epoch that is gone").phase(Giving).peers(false).swap("o")
+				speaks("by the wire").phase(Giving).peers(false).swap("o")
 		},
 	} {
 		t.Run(name, story)

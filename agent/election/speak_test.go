@@ -52,10 +52,12 @@ func TestSpeaking(t *testing.T) {
 		"other Lease UID under the same name": func(t *testing.T) {
 			other := lease("n", 0)
 			other.UID = "v"
-			p := speaker(t).step(LeaseSeen{Lease: other}).silent("in an epoch that is gone").because(Gone)
-			p.pulse().step(LeaseRead{Lease: other, OK: true}).pass(150 * ms).speaks("in the new one")
-			if l, _ := p.state.Voice(); l.UID != "v" {
-				t.Errorf("speaks in %v", l)
+			p := speaker(t).step(LeaseSeen{Lease: other}).speaks("by the wire")
+			if l, _ := p.state.Voice(); l.UID != "v" || p.state.Standing() != Wire {
+				t.Errorf("speaks in %v by %v", l, p.state.Standing())
+			}
+			if p.step(LeaseRead{Lease: other, OK: true}).state.Standing() != Held {
+				t.Error("it has read the Lease")
 			}
 		},
 		"other Lease UID in a read: the watch decides": func(t *testing.T) {

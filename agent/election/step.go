@@ -218,7 +218,8 @@ func (m *machine) settleHolder() {
 		m.writing = false
 	}
 	if m.voice.UID != "" && m.voice.UID != m.lease.UID {
-		m.hush(Gone, "") // another Lease under the old name
+		// The manager made the Lease anew, for who speaks.
+		m.voice, m.standing, m.checkAt = m.lease, Wire, m.now
 	}
 	why, to, must := m.mustGive()
 	if back := m.heldAt + 2*m.Config.GiveBound; m.voice.UID == "" && m.given() && (must || !m.accepts()) && m.now < back {

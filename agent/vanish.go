@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"slices"
+	"time"
+
+	"github.com/arpeggio-lb/arpeggio/agent/election"
+)
+
+const (
+	// few objects may vanish at any time, and at once: their Services are gone.
+	few = 3
+	// vanishLook is how long a deletion waits to be seen together with others.
+	vanishLook = 2 * time.Second
+	// vanishHold is how long this node goes on when more than half of all objects vanish: a
+	// CRD was deleted, or the API server was set back to an empty state.
+	vanishHold = time.Minute
+)
+
+// vanished are deletions that wait, in the order in which they came. A voice ends with its
+// Service, but not because everything is gone at once.
+type vanished struct {
+	waiting []deletion
+	until   election.Time // held until then; 0: not held
+}
+
+// deletion is an object that is gone: its name tells Leases and announcements apart.
+type deletion struct {
+	name string
+	at   election.Time
+	take func()
+}
+
+// vanish has a deletion wait, where there are enough objects for it to be one of many.
+func (l *loop) vanish(name string, total int, take func()) {
+	if total <= few {
+		take()
+		return
+	}
+	now := l.now()
+	v := &l.vanished
+	v.waiting = append(v.waiting, deletion{name: name, at: now, take: take})
+	if n := len(v.waiting); v.until == 0 && n > few && 2*n > total {
+		v.until = now + vanishHold
+		l.log.Info("more than half of all objects are gone at once: nothing is withdrawn for a while, in case they come back", "gone", n, "of", total, "for", vanishHold.String())
+	}
+}
+
+// reappear takes a deletion back.
+func (l *loop) reappear(name string) {
+	l.vanished.waiting = slices.DeleteFunc(l.vanished.waiting, func(d deletion) bool { return d.name == name })
+}
+
+// takeVanished acts on the deletions that have waited long enough.
+func (l *loop) takeVanished(now election.Time) {
+	v := &l.vanished
+	if now < v.until {
+		return
+	}
+	v.until = 0
+	for len(v.waiting) > 0 && now-v.waiting[0].at >= vanishLook {
+		d := v.waiting[0]
+		v.waiting = v.waiting[1:]
+		d.take()
+	}
+}
