@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package detector
+
+import (
+	"testing"
+	"time"
+)
+
+// The path between two nodes is broken, others hear the speaker: no verdict, however
+// long. Then it dies.
+func TestVouched(t *testing.T) {
+	families(t, func(t *testing.T, v6 bool) {
+		w := newWorld(t)
+		all := addrs(20, v6)
+		c := w.card(1, all...)
+		w.gateway(Path{"eth0", v6})
+		w.stand(1, "eth0", all...)
+		w.run(5 * sec)
+		c.deaf = true
+		lose := dice(3, 20)
+		w.peers = func(o Ask) {
+			if !c.dead && !lose() {
+				w.hear(3*ms, Sound{Kind: Vouching, Interface: "eth0", Addr: o.Addr, From: mac(7), Unicast: true, SameLease: true, Transitions: 1})
+			}
+		}
+		w.run(60 * sec)
+		if got := of[Dead](w, 0); len(got) > 0 {
+			t.Fatalf("told %+v", got[0])
+		}
+		if n := len(of[Ask](w, w.now-10*sec)); n > 700 {
+			t.Errorf("%d questions in 10 s", n)
+		}
+		c.dead = true
+		crash := w.now
+		w.run(1500 * ms)
+		if n := len(w.deadSet(crash)); n != 20 {
+			t.Errorf("after the crash %d told dead, want 20", n)
+		}
+	})
+}
+
+// Signs of life in the middle of a suspicion, and what is none.
+func TestSignsOfLife(t *testing.T) {
+	a := addr(1, false)
+	for _, tc := range []struct {
+		name string
+		s    Sound
+		dead bool
+	}{
+		{"nothing", Sound{}, true},
+		{"answer", Sound{Kind: Answer, From: mac(1), SameLease: true, Transitions: 1}, false},
+		{"claim", Sound{Kind: Claim, From: mac(1), SameLease: true, Transitions: 1}, false},
+		{"another card of the epoch", Sound{Kind: Claim, From: mac(2), SameLease: true, Transitions: 1}, false},
+		{"another card of an older epoch", Sound{Kind: Answer, From: mac(2), SameLease: true, Transitions: 0}, true},
+		{"another card of another Lease", Sound{Kind: Answer, From: mac(2), Transitions: 5}, true},
+		{"unmarked", Sound{Kind: BareAnswer, From: mac(1)}, true},
+		{"vouch", Sound{Kind: Vouching, From: mac(3), SameLease: true, Transitions: 1}, false},
+		{"vouch for an older epoch", Sound{Kind: Vouching, From: mac(3), SameLease: true, Transitions: 0}, true},
+		{"the speaker asks before it speaks on", Sound{Kind: Question, From: mac(1), SameLease: true, Transitions: 1, Standing: 1}, false},
+		{"the speaker asks without standing", Sound{Kind: Question, From: mac(1), SameLease: true, Transitions: 1}, true},
+		{"another asks", Sound{Kind: Question, From: mac(2), SameLease: true, Transitions: 1, Standing: 1, Unicast: true}, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t)
+			c := w.card(1, a)
+			w.gateway(Path{"eth0", false})
+			w.stand(1, "eth0", a)
+			w.run(sec)
+			c.dead = true
+			from := w.now
+			tc.s.Interface, tc.s.Addr = "eth0", a
+			// The crash is told 160 to 260 ms from here; the sign comes in between.
+			w.run(145 * ms)
+			w.hear(0, tc.s)
+			w.run(115 * ms)
+			if got := w.dead(a.String(), from) != 0; got != tc.dead {
+				t.Errorf("told dead: %v, want %v", got, tc.dead)
+			}
+		})
+	}
+}
+
+// A call that comes late starts everything over: the whole time runs from there.
+func TestLatenessStartsOver(t *testing.T) {
+	for _, stall := range []time.Duration{15 * ms, 25 * ms, 300 * ms} {
+		for after := 5 * ms; after < 250*ms; after += 10 * ms {
+			w := newWorld(t)
+			a := addr(1, false)
+			c := w.card(1, a)
+			w.gateway(Path{"eth0", false})
+			w.stand(1, "eth0", a)
+			w.run(sec)
+			c.dead = true
+			crash := w.now
+			w.run(after)
+			if w.dead(a.String(), crash) != 0 {
+				continue
+			}
+			due := w.d.Wake()
+			back := due + stall
+			w.now = back
+			w.d.Tick(back)
+			w.take()
+			w.run(sec)
+			at := w.dead(a.String(), crash)
+			if stall > 20*ms && at-back < 160*ms {
+				t.Errorf("stalled %v at +%v: told %v after the stall", stall, after, at-back)
+			}
+			if at == 0 || at-back > 260*ms {
+				t.Errorf("stalled %v at +%v: told %v after the stall", stall, after, at-back)
+			}
+		}
+	}
+}
+
+// A node that is always late gives no verdict.
+func TestAlwaysLate(t *testing.T) {
+	w := newWorld(t)
+	a := addr(1, false)
+	c := w.card(1, a)
+	w.gateway(Path{"eth0", false})
+	w.stand(1, "eth0", a)
+	w.run(sec)
+	w.late = 21 * ms
+	c.dead = true
+	w.run(10 * sec)
+	if got := of[Dead](w, 0); len(got) > 0 {
+		t.Errorf("told %+v", got[0])
+	}
+}
+
+// The time-out follows the round trips, and forgets slow ones after ten minutes.
+func TestTimeoutAdapts(t *testing.T) {
+	for _, tc := range []struct {
+		rtt      time.Duration
+		min, max time.Duration // of the time from question to verdict
+	}{
+		{ms, 160 * ms, 160 * ms},
+		{20 * ms, 320 * ms, 400 * ms},
+		{60 * ms, 960 * ms, 1200 * ms},
+		{300 * ms, 1600 * ms, 1600 * ms},
+	} {
+		w := newWorld(t)
+		a := addr(1, false)
+		c := w.card(1, a)
+		c.delay = tc.rtt
+		w.gateway(Path{"eth0", false})
+		w.stand(1, "eth0", a)
+		w.run(30 * sec)
+		if got := of[Dead](w, 0); len(got) > 0 {
+			t.Fatalf("round trip %v: told %+v", tc.rtt, got[0])
+		}
+		from := w.now
+		w.run(10 * sec)
+		for _, o := range of[Ask](w, from) {
+			if o.To == broadcast {
+				t.Fatalf("round trip %v: a suspicion", tc.rtt)
+			}
+		}
+		c.dead = true
+		w.run(4 * sec)
+		got := of[Dead](w, 0)
+		if len(got) == 0 {
+			t.Fatalf("round trip %v: not told", tc.rtt)
+		}
+		if d := w.dead(a.String(), 0) - got[0].Since; d < tc.min || d > tc.max {
+			t.Errorf("round trip %v: told %v after the question", tc.rtt, d)
+		}
+	}
+}
+
+func TestRoundTrips(t *testing.T) {
+	var r roundTrips
+	half := 5 * time.Minute
+	for i := range 999 {
+		r.add(Time(i)*ms, 500*time.Microsecond, half)
+	}
+	r.add(sec, 100*ms, half)
+	if got := r.high(); got < 500*time.Microsecond || got > 625*time.Microsecond {
+		t.Errorf("one slow of a thousand: %v", got)
+	}
+	r.add(2*sec, 100*ms, half)
+	if got := r.high(); got < 100*ms || got > 125*ms {
+		t.Errorf("two slow: %v", got)
+	}
+	r.add(half+sec, ms, half)
+	if got := r.high(); got < 100*ms {
+		t.Errorf("after five minutes: %v", got)
+	}
+	r.add(2*half+2*sec, ms, half)
+	if got := r.high(); got > 2*ms {
+		t.Errorf("after ten minutes: %v", got)
+	}
+	for d := time.Duration(0); d < 2*sec; d += d/7 + 1000 {
+		if l := rttLimit(rttBucket(d)); l < d || l > d+d/4+2*time.Microsecond {
+			t.Errorf("%v is in the bucket up to %v", d, l)
+		}
+	}
+	if l := rttLimit(rttBucket(time.Hour)); l != rttLimit(rttBuckets-1) {
+		t.Errorf("an hour is in the bucket up to %v", l)
+	}
+}
+
+// Losses: a living speaker is never told dead; a lossy stream judges with more repeats,
+// a very lossy one not at all.
+func TestLoss(t *testing.T) {
+	for _, tc := range []struct {
+		percent int
+		repeats int // 0: no verdict
+	}{{0, 3}, {3, 5}, {15, 0}} {
+		for seed := range uint64(4) {
+			w := newWorld(t)
+			a := addr(1, false)
+			c := w.card(1, a)
+			c.lose = dice(seed, tc.percent)
+			w.gateway(Path{"eth0", false})
+			w.stand(1, "eth0", a)
+			w.run(10 * time.Minute)
+			if got := of[Dead](w, 0); len(got) > 0 {
+				t.Fatalf("%d %% lost: told %+v", tc.percent, got[0])
+			}
+			c.dead = true
+			crash := w.now
+			w.run(900 * ms)
+			at := w.dead(a.String(), crash)
+			if (at == 0) != (tc.repeats == 0) {
+				t.Fatalf("%d %% lost, seed %d: told at %v", tc.percent, seed, at)
+			}
+			if at == 0 {
+				continue
+			}
+			if got := at - of[Dead](w, crash)[0].Since; got != time.Duration(tc.repeats+1)*40*ms {
+				t.Errorf("%d %% lost, seed %d: told %v after the question", tc.percent, seed, got)
+			}
+		}
+	}
+}
+
+// The stream follows the voice until the view changes.
+func TestFollowsTheVoice(t *testing.T) {
+	families(t, func(t *testing.T, v6 bool) {
+		w := newWorld(t)
+		a := addr(1, v6)
+		c1 := w.card(1, a)
+		w.gateway(Path{"eth0", v6})
+		w.stand(1, "eth0", a)
+		w.run(sec)
+		c1.dead = true
+		w.card(2, a)
+		w.hear(0, Sound{Kind: Claim, Interface: "eth0", Addr: a, From: mac(2), SameLease: true, Transitions: 2})
+		w.run(2 * sec)
+		if got := of[Dead](w, 0); len(got) > 0 {
+			t.Errorf("told %+v", got[0])
+		}
+		for _, o := range of[Ask](w, w.now-sec) {
+			if o.To != mac(2) {
+				t.Errorf("asks %v", o.To)
+			}
+		}
+		from := w.now
+		// A view of another epoch: the card that it names counts again.
+		w.d.Follow(w.now, a.String(), View{
+			Role: Stand, Near: true, Since: w.now, Transitions: 3,
+			Places: []Place{{Addr: a, Interface: "eth0", Speaker: mac(1)}},
+		})
+		w.take()
+		w.run(sec)
+		if asks := of[Ask](w, from); len(asks) == 0 || asks[0].To != mac(1) {
+			t.Errorf("asks %+v", asks)
+		}
+	})
+}
+
+// While the first candidates take the VIPs of a dead card, the rest are told all the same.
+func TestOthersTakeOver(t *testing.T) {
+	w := newWorld(t)
+	all := addrs(100, false)
+	c := w.card(1, all...)
+	w.gateway(Path{"eth0", false})
+	w.stand(1, "eth0", all...)
+	w.run(12 * sec)
+	c.dead = true
+	crash := w.now
+	w.run(60 * ms)
+	c2 := w.card(2)
+	for i := 0; i < 100; i += 2 {
+		c2.speaks[all[i]] = true
+		w.hear(time.Duration(i)*ms, Sound{Kind: Claim, Interface: "eth0", Addr: all[i], From: mac(2), SameLease: true, Transitions: 2})
+	}
+	w.run(500 * ms)
+	dead := w.deadSet(crash)
+	for i, a := range all {
+		if i%2 == 1 && !dead[a] {
+			t.Errorf("%v is not told dead", a)
+		}
+	}
+}

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package detector
+
+import (
+	"slices"
+	"time"
+)
+
+type streamKey struct {
+	card MAC
+	path *path
+}
+
+// stream asks one card on one path, about each of its addresses in turn. One question is
+// open at a time.
+type stream struct {
+	key     streamKey
+	targets []*target
+	cursor  int
+
+	next  Time    // when the next idle question goes out, if none is open
+	retry *target // whom it is about; nil: the rotation's next
+	open  question
+
+	suspicion *suspicion
+	again     Time // no new suspicion before, while the card is silent
+	hungry    bool // the last one got too few broadcasts
+	mute      []*target
+	muteAt    Time // when the first of them is asked again
+
+	rtt     roundTrips
+	timeout time.Duration // as of the round trips; 0: none yet
+	loss    losses
+	heard   Time // the last marked answer of the card
+	bare    Time // the last one without a mark
+	audible bool
+}
+
+// question is an idle question without answer; target is nil if there is none.
+type question struct {
+	target *target
+	nonce  uint32
+	sent   Time
+}
+
+// wait is how long an answer is waited for.
+func (st *stream) wait(least time.Duration) time.Duration { return max(st.timeout, least) }
+
+// due is when step has something to do.
+func (st *stream) due(least time.Duration) Time {
+	switch {
+	case st.suspicion != nil:
+		return st.suspicion.next
+	case st.open.target != nil:
+		return st.open.sent + st.wait(least)
+	default:
+		return st.next
+	}
+}
+
+// idle is the interval of each stream's questions: so long that all together keep to
+// one per IdleGap.
+func (d *Detector) idle() time.Duration {
+	return max(d.cfg.Idle, time.Duration(len(d.streamOrder))*d.cfg.IdleGap)
+}
+
+// spread gives a moment within an interval; each call gives another, far from the last
+// ones: multiples of the golden ratio fill an interval evenly.
+func (d *Detector) spread(interval time.Duration) time.Duration {
+	d.made++
+	const golden = 2654435769 // 2^32 / 1.618
+	part := int64(d.made * golden >> 16)
+	return time.Duration(int64(interval) * part >> 16)
+}
+
+func (d *Detector) attach(now Time, t *target, key streamKey) {
+	st := d.streams[key]
+	if st == nil {
+		st = &stream{key: key, again: ago, heard: ago, bare: ago}
+		d.streams[key] = st
+		d.streamOrder = append(d.streamOrder, st)
+		st.next = now + d.spread(d.idle())
+	}
+	t.stream, t.slot = st, len(st.targets)
+	st.targets = append(st.targets, t)
+}
+
+func (d *Detector) leaveStream(t *target) {
+	st := t.stream
+	st.targets = remove(st.targets, t)
+	t.stream = nil
+	if len(st.targets) == 0 {
+		delete(d.streams, st.key)
+		d.streamOrder = without(d.streamOrder, st)
+		return
+	}
+	st.mute = without(st.mute, t)
+	if st.retry == t {
+		st.retry = nil
+	}
+	if st.open.target == t {
+		st.open = question{}
+	}
+	if s := st.suspicion; s != nil {
+		s.sample = slices.DeleteFunc(s.sample, func(x suspect) bool { return x.target == t })
+		d.settle(st)
+	}
+}
+
+// step does what is due for a stream. What it does may be followed at once by something
+// else, but not for long.
+func (d *Detector) step(now Time, st *stream) {
+	for range 4 {
+		switch {
+		case len(st.targets) == 0 || st.due(d.cfg.MinTimeout) > now:
+			return
+		case st.suspicion != nil:
+			d.round(now, st)
+		case st.open.target != nil:
+			d.missed(now, st)
+		default:
+			d.askIdle(now, st)
+		}
+	}
+}
+
+func (d *Detector) askIdle(now Time, st *stream) {
+	// Streams came up in bursts, and stalls bunch them: what is more than one per IdleGap
+	// waits, but for what a late call has left undone.
+	if wait := d.idleFree - d.cfg.Late; now < wait {
+		st.next = wait
+		return
+	}
+	d.idleFree = max(d.idleFree, now) + d.cfg.IdleGap
+	t := st.retry
+	st.retry = nil
+	switch {
+	case t != nil:
+	case len(st.mute) > 0 && st.muteAt <= now:
+		t = st.mute[0]
+		st.muteAt = now + d.cfg.Again
+		st.mute = append(st.mute[:copy(st.mute, st.mute[1:])], t)
+	default:
+		st.cursor %= len(st.targets)
+		t = st.targets[st.cursor]
+		st.cursor++
+	}
+	nonce := d.ask(now, t, st.key.card, st.key.card, false, d.flags(now, st))
+	st.open = question{target: t, nonce: nonce, sent: now}
+	if st.next += d.idle(); st.next <= now {
+		st.next = now + d.idle()
+	}
+}
+
+// missed is called when a question has stayed open for the time-out.
+func (d *Detector) missed(now Time, st *stream) {
+	q := st.open
+	st.open = question{}
+	if now >= st.again && now >= q.target.again && d.worth(now, st, q.target) {
+		d.suspect(now, st, q)
+	}
+}
+
+// worth is whether a suspicion about a target can come to something: a verdict on it, or
+// the news that a card is silent which answered a moment ago.
+func (d *Detector) worth(now Time, st *stream, t *target) bool {
+	if t.known() || d.unheardable(now, st, t) {
+		return true
+	}
+	past := now - st.heard
+	return past > 3*d.idle() && past < 10*d.audibleFor()
+}
+
+// startOver makes streams that have a question open, or a suspicion, ask it once more.
+func (d *Detector) startOver(now Time) {
+	for _, st := range d.streamOrder {
+		t := st.open.target
+		if s := st.suspicion; s != nil {
+			t = s.sample[0].target
+			for _, x := range s.sample {
+				x.target.cast = ago // who vouched meanwhile was perhaps not heard
+			}
+		}
+		if t == nil {
+			continue
+		}
+		st.suspicion, st.open = nil, question{}
+		st.retry, st.next = t, now
+	}
+}
+
+// heardStanding takes note of what was said about an address that another node speaks for.
+func (d *Detector) heardStanding(now Time, t *target, s Sound) {
+	own := s.From == t.card
+	valid := s.SameLease && s.Transitions >= t.lease.view.Transitions
+	switch s.Kind {
+	case Answer, Claim:
+		if !own && !valid {
+			return
+		}
+		if !own {
+			d.followVoice(now, t, s.From)
+		}
+		if s.Kind == Answer && valid {
+			t.heard = max(t.heard, s.At)
+			d.vouchFor(t, s)
+		}
+		d.cardAlive(t, s)
+		d.alive(now, t, s)
+	case Question:
+		// A speaker that was interrupted asks before it speaks again.
+		if own && s.SameLease && s.Standing > 0 {
+			if st := t.stream; st != nil && st.suspicion != nil && s.At >= st.suspicion.since {
+				st.suspicion.direct = true
+			}
+			d.alive(now, t, s)
+		}
+		if !own && !s.Unicast {
+			d.join(now, t, s)
+		}
+	case Vouching:
+		if valid {
+			if st := t.stream; st != nil && st.suspicion != nil && s.At >= st.suspicion.since {
+				st.suspicion.vouched = true
+			}
+			d.alive(now, t, s)
+		}
+	case BareAnswer:
+		if st := t.stream; own && st != nil {
+			st.bare = max(st.bare, s.At)
+		}
+	default: // a leaving speaker speaks on until it is replaced
+	}
+}
+
+// followVoice makes the card that was heard the one to be asked, until the view changes.
+func (d *Detector) followVoice(now Time, t *target, card MAC) {
+	t.card, t.heard = card, ago
+	t.forget()
+	d.assign(now, t)
+	d.tellAudible(t.lease)
+}
+
+// cardAlive takes note of an answer or claim of a stream's card, whatever it is about.
+func (d *Detector) cardAlive(t *target, s Sound) {
+	st := d.streams[streamKey{card: s.From, path: t.path}]
+	if st == nil {
+		return
+	}
+	if st.suspicion != nil && s.At >= st.suspicion.since {
+		st.suspicion.direct = true
+	}
+	st.again = ago
+	if s.Kind != Answer {
+		return
+	}
+	if rtt, ok := d.roundTrip(s.Nonce, s.From, s.At); ok {
+		st.rtt.add(s.At, rtt, d.cfg.RTTHalf)
+		st.timeout = min(time.Duration(d.cfg.Spread)*st.rtt.high(), d.cfg.MaxTimeout)
+	}
+	if s.At > st.heard {
+		st.heard = s.At
+		if !st.audible && d.silentFrom(st) > d.now {
+			d.audible(st, true)
+		}
+	}
+}
+
+// alive takes note of a sign that somebody speaks for an address.
+func (d *Detector) alive(now Time, t *target, s Sound) {
+	t.dead, t.quiet, t.again, t.cast = false, 0, ago, ago
+	st := t.stream
+	if st == nil {
+		return
+	}
+	st.mute = without(st.mute, t)
+	if st.open.target == t && s.At >= st.open.sent {
+		st.open = question{}
+		st.loss.add(now, false)
+	}
+	if sus := st.suspicion; sus != nil && s.At >= sus.since {
+		sus.answered(t, s)
+		d.settle(st)
+	}
+}
+
+// flags says of a question whether the card that it asks is heard.
+func (d *Detector) flags(now Time, st *stream) uint8 {
+	switch from := now - d.audibleFor(); {
+	case st.heard >= from:
+		return FlagHears
+	case st.bare >= from:
+		return FlagBare
+	default:
+		return 0
+	}
+}
+
+// audibleFor is for how long one answer makes a card audible: at least as long as the
+// next two questions need.
+func (d *Detector) audibleFor() time.Duration {
+	return max(d.cfg.AudibleFor, d.idle()*5/2)
+}
+
+func (d *Detector) silentFrom(st *stream) Time { return st.heard + d.audibleFor() }
+
+// silentAt is when a stream that is audible will not be any more.
+func (d *Detector) silentAt(st *stream) Time {
+	if !st.audible {
+		return Never
+	}
+	return d.silentFrom(st)
+}
+
+func (d *Detector) audible(st *stream, ok bool) {
+	st.audible = ok
+	for _, t := range st.targets {
+		d.tellAudible(t.lease)
+	}
+}
+
+// tellAudible tells if a Lease has become audible, or is not any more: on some path at
+// least.
+func (d *Detector) tellAudible(l *lease) {
+	ok := false
+	for _, t := range l.targets {
+		ok = ok || t.stream != nil && t.stream.audible
+	}
+	if ok != l.audible {
+		l.audible = ok
+		d.tell(Audible{Lease: l.name, OK: ok})
+	}
+}

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package detector
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// With round trips of 1 ms a crash is told within one interval and four time-outs,
+// whenever it happens.
+func TestCrashIsTold(t *testing.T) {
+	families(t, func(t *testing.T, v6 bool) {
+		for phase := range 20 {
+			w := newWorld(t)
+			a := addr(1, v6)
+			c := w.card(1, a)
+			w.gateway(Path{"eth0", v6})
+			w.stand(1, "eth0", a)
+			w.run(5*sec + time.Duration(phase)*5*ms)
+			crash := w.now
+			c.dead = true
+			w.run(3 * sec)
+			at := w.dead(a.String(), crash)
+			if at == 0 || at-crash > 260*ms {
+				t.Fatalf("phase %d: told %v after the crash", phase, at-crash)
+			}
+			for _, o := range of[Dead](w, 0) {
+				if o.Since < crash-ms || o.Since > crash+101*ms || o.Unheard {
+					t.Errorf("told %+v; crash at %v", o, crash)
+				}
+			}
+			if n := len(of[Dead](w, crash)); n != 3 {
+				t.Errorf("told %d times in 3 s, want one a second", n)
+			}
+			if diff := cmp.Diff([]Audible{{a.String(), true}, {a.String(), false}}, of[Audible](w, 0)); diff != "" {
+				t.Error(diff)
+			}
+		}
+	})
+}
+
+// The questions of a suspicion: who gets what form when.
+func TestFormsTakeTurns(t *testing.T) {
+	families(t, func(t *testing.T, v6 bool) {
+		w := newWorld(t)
+		a := addr(1, v6)
+		c := w.card(1, a)
+		w.gateway(Path{"eth0", v6})
+		w.stand(1, "eth0", a)
+		w.run(sec)
+		c.dead = true
+		from := w.now
+		w.run(250 * ms)
+		type form struct {
+			after time.Duration
+			all   bool
+			zero  bool
+		}
+		var got []form
+		asks := 0
+		var first Time
+		for _, s := range w.said {
+			if o, ok := s.o.(Ask); ok && s.at >= from {
+				if asks++; asks == 1 {
+					first = s.at
+				}
+				got = append(got, form{s.at - first, o.To == broadcast, o.Zero})
+			}
+		}
+		want := []form{
+			{0, false, false},
+			{40 * ms, false, !v6}, {40 * ms, true, false},
+			{80 * ms, false, false}, {80 * ms, true, !v6},
+			{120 * ms, false, !v6},
+		}
+		if diff := cmp.Diff(want, got[:min(len(got), len(want))], cmp.AllowUnexported(form{})); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// A thousand VIPs of one card need one suspicion.
+func TestManyDieAtOnce(t *testing.T) {
+	families(t, func(t *testing.T, v6 bool) {
+		w := newWorld(t)
+		all := addrs(1000, v6)
+		c := w.card(1, all...)
+		w.gateway(Path{"eth0", v6})
+		w.stand(1, "eth0", all...)
+		w.run(5 * sec)
+		crash := w.now
+		c.dead = true
+		w.run(300 * ms)
+		if n := len(w.deadSet(crash)); n != 1000 {
+			t.Errorf("%d told dead, want 1000", n)
+		}
+		if n := len(of[Ask](w, crash)); n > 50 {
+			t.Errorf("%d questions", n)
+		}
+	})
+}
+
+// One mute VIP among ten is told, alone, and again every second.
+func TestOneMute(t *testing.T) {
+	w := newWorld(t)
+	all := addrs(10, false)
+	c := w.card(1, all...)
+	w.gateway(Path{"eth0", false})
+	w.stand(1, "eth0", all...)
+	w.run(5 * sec)
+	from := w.now
+	c.speaks[all[4]] = false
+	w.run(6 * sec)
+	got := of[Dead](w, from)
+	if len(got) < 4 || len(got) > 6 {
+		t.Errorf("told %d times in 6 s", len(got))
+	}
+	for _, o := range got {
+		if o.Lease != all[4].String() || o.Unheard {
+			t.Errorf("told %+v", o)
+		}
+	}
+	// The living ones of the samples are asked by nobody but their speaker.
+	for _, o := range of[Ask](w, from) {
+		if o.To == broadcast && o.Addr != all[4] {
+			t.Errorf("asks all for %v, which answers", o.Addr)
+		}
+	}
+	c.speaks[all[4]] = true
+	w.run(2 * sec)
+	from = w.now
+	w.run(3 * sec)
+	if got := of[Dead](w, from); len(got) > 0 {
+		t.Errorf("it speaks again, and is told %+v", got)
+	}
+}
+
+// A new speaker that has begun for some of its VIPs only, and a VIP that it never answers
+// for.
+func TestUnheard(t *testing.T) {
+	families(t, func(t *testing.T, v6 bool) {
+		w := newWorld(t)
+		all := addrs(5, v6)
+		w.card(1, all[1:]...)
+		w.gateway(Path{"eth0", v6})
+		w.stand(1, "eth0", all...)
+		w.run(2900 * ms)
+		if got := of[Dead](w, 0); len(got) > 0 {
+			t.Fatalf("told %+v before the epoch was 3 s old", got)
+		}
+		w.run(60 * sec)
+		got := of[Dead](w, 0)
+		if len(got) != 1 || !got[0].Unheard || got[0].Lease != all[0].String() || len(got[0].Addrs) != 1 {
+			t.Errorf("told %+v, want one Unheard of %v", got, all[0])
+		}
+		w.run(10 * time.Minute)
+		if got := of[Dead](w, 0); len(got) != 2 {
+			t.Errorf("told %d times in 11 minutes, want 2", len(got))
+		}
+	})
+}
+
+// What is handed to a living card a moment ago is not condemned with it, and condemns
+// nothing: a hundred new VIPs do not speak yet, one old one does.
+func TestNewVIPsOfALivingCard(t *testing.T) {
+	w := newWorld(t)
+	all := addrs(101, false)
+	w.card(1, all[0])
+	w.gateway(Path{"eth0", false})
+	w.stand(1, "eth0", all[0])
+	w.run(5 * sec)
+	w.stand(1, "eth0", all[1:]...)
+	w.run(2900 * ms)
+	if got := of[Dead](w, 0); len(got) > 0 {
+		t.Errorf("told %+v", got[0])
+	}
+}
+
+// Who may give a verdict: the tables of witnesses.
+func TestProof(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		gateways []bool // each: answers during the suspicion
+		others   []bool
+		forgot   bool // the gateways did not answer for more than a minute before
+		want     bool
+	}{
+		{name: "nobody", want: false},
+		{name: "gateway", gateways: []bool{true}, want: true},
+		{name: "gateway silent", gateways: []bool{false}, others: []bool{true, true, true}, want: false},
+		{name: "second gateway", gateways: []bool{false, true}, want: true},
+		{name: "gateway long silent", gateways: []bool{false}, others: []bool{true, true}, forgot: true, want: true},
+		{name: "one of one", others: []bool{true}, want: true},
+		{name: "one of two", others: []bool{true, false}, want: false},
+		{name: "two of three", others: []bool{true, true, false}, want: true},
+		{name: "none of two", others: []bool{false, false}, want: false},
+	} {
+		for _, v6 := range []bool{false, true} {
+			t.Run(tc.name, func(t *testing.T) {
+				w := newWorld(t)
+				a := addr(1, v6)
+				c := w.card(1, a)
+				var ws []Witness
+				var cs []*card
+				var answers []bool
+				add := func(gateway, ok bool) {
+					n := 900 + len(ws)
+					wc := &card{delay: ms}
+					w.wits[addr(n, v6)] = wc
+					ws, cs, answers = append(ws, Witness{Addr: addr(n, v6), Card: mac(n), Gateway: gateway}), append(cs, wc), append(answers, ok)
+				}
+				for _, ok := range tc.gateways {
+					add(true, ok)
+				}
+				for _, ok := range tc.others {
+					add(false, ok)
+				}
+				w.d.Witnesses(w.now, Path{"eth0", v6}, ws)
+				w.take()
+				w.stand(1, "eth0", a)
+				w.run(20 * sec)
+				if tc.forgot {
+					for i := range tc.gateways {
+						cs[i].dead = true
+					}
+					w.run(80 * sec)
+				}
+				for i, ok := range answers {
+					cs[i].dead = !ok
+				}
+				c.dead = true
+				w.run(2 * sec)
+				if got := w.dead(a.String(), 0) != 0; got != tc.want {
+					t.Errorf("verdict %v, want %v", got, tc.want)
+				}
+			})
+		}
+	}
+}
+
+// The suspect's own kernel is no witness in its own case.
+func TestSuspectIsNoWitness(t *testing.T) {
+	w := newWorld(t)
+	a := addr(1, false)
+	c := w.card(1, a)
+	cs := w.witnesses(Path{"eth0", false}, false, 1, 2)
+	w.stand(1, "eth0", a)
+	w.run(20 * sec)
+	c.dead, cs[0].dead = true, true
+	w.run(sec)
+	if w.dead(a.String(), 0) == 0 {
+		t.Error("the third node answers; no verdict")
+	}
+}
+
+// One LAN of a node is dead, or one family: the others are not, and the Lease's dead
+// addresses are told together.
+func TestPathsAreJudgedAlone(t *testing.T) {
+	w := newWorld(t)
+	a4, a6, b4 := addr(1, false), addr(1, true), addr(2, false)
+	c1, c2, c3 := w.card(1, a4), w.card(2, b4), w.card(3, a6)
+	w.gateway(Path{"eth0", false})
+	w.gateway(Path{"eth0", true})
+	w.gateway(Path{"eth1", false})
+	w.d.Follow(w.now, "l", View{Role: Stand, Near: true, Since: w.now, Transitions: 1, Places: []Place{
+		{Addr: a4, Interface: "eth0", Speaker: mac(1)},
+		{Addr: b4, Interface: "eth1", Speaker: mac(2)},
+		{Addr: a6, Interface: "eth0", Speaker: mac(3)},
+	}})
+	w.run(3 * sec)
+	from := w.now
+	c2.dead = true
+	w.run(500 * ms)
+	if diff := cmp.Diff(map[string]bool{b4.String(): true}, names(w, from)); diff != "" {
+		t.Error(diff)
+	}
+	from = w.now
+	c1.dead, c3.dead = true, true
+	w.run(1500 * ms)
+	all := of[Dead](w, from)
+	if n := len(all[len(all)-1].Addrs); n != 3 {
+		t.Errorf("the last Dead names %d addresses, want 3", n)
+	}
+	if a := of[Audible](w, 0); len(a) != 2 || a[1].OK {
+		t.Errorf("audible: %+v, want false only after all of its cards fell silent", a)
+	}
+}
+
+func names(w *world, since Time) map[string]bool {
+	out := map[string]bool{}
+	for a := range w.deadSet(since) {
+		out[a.String()] = true
+	}
+	return out
+}
+
+// A card that was never heard is not told dead: without marks, or from the start.
+func TestNeverHeard(t *testing.T) {
+	for _, bare := range []bool{false, true} {
+		w := newWorld(t)
+		a := addr(1, false)
+		c := w.card(1, a)
+		c.bare, c.dead = bare, !bare
+		w.gateway(Path{"eth0", false})
+		w.stand(1, "eth0", a)
+		w.run(10 * sec)
+		if n := len(of[Dead](w, 0)) + len(of[Audible](w, 0)); n > 0 {
+			t.Errorf("bare %v: told %d", bare, n)
+		}
+		asks := of[Ask](w, w.now-sec)
+		var want uint8
+		if bare {
+			want = FlagBare
+		}
+		for _, o := range asks {
+			if o.Flags != want || o.To == broadcast {
+				t.Errorf("bare %v: asks %+v", bare, o)
+			}
+		}
+	}
+}
