@@ -98,6 +98,7 @@ type loop struct {
 	moved     bool          // byAddr is out of date
 	clash     bool          // an address stands in two reigns
 	checkAt   election.Time // when the ports are looked after
+	lookAt    election.Time // when it is found whether others hear this node
 }
 
 func newLoop(config election.Config, store leases, o Options) *loop {
@@ -181,6 +182,7 @@ func (l *loop) turn() time.Duration {
 	l.detect()
 	l.publish()
 	l.claim()
+	l.lookAround(now)
 	l.keep()
 	next := l.readPeers(now)
 	// Last: a gate that opens must find only voices that the elections know of by now.

@@ -63,7 +63,7 @@ func TestIdleWritesNothing(t *testing.T) {
 		w := newWorld(t, "n1", "n2")
 		w.announce("web", "n1", "n2")
 		w.until("n1", 5*time.Second)
-		time.Sleep(time.Second)
+		time.Sleep(10 * time.Second) // by then it is told whether others hear it
 		synctest.Wait()
 		swaps, reports := w.swaps, w.nodes["n1"].reports
 		time.Sleep(5 * time.Minute)

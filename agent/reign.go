@@ -71,6 +71,7 @@ type speech struct {
 	began   v1alpha1.Epoch
 	epoch   election.Lease
 	at      []v1alpha1.SpokenAddress // as last reported; nil: not yet
+	watched watched
 }
 
 func newReign(name string) *reign {

@@ -30,6 +30,7 @@ type report struct {
 	began       v1alpha1.Epoch // in which it began to
 	transitions int32
 	change      v1alpha1.Transition
+	watched     *metav1.Condition // nil: not known yet
 }
 
 // report says that the node speaks.
@@ -37,7 +38,7 @@ func (s *speech) report(node string) report {
 	return report{
 		uid: s.uid, node: node, epoch: v1alpha1.NewEpoch(s.epoch.UID, s.epoch.Transitions),
 		reason: v1alpha1.ReasonSpeaking, message: speakText(node, s.at, s.Speak),
-		at: s.at, began: s.began, transitions: s.epoch.Transitions,
+		at: s.at, began: s.began, transitions: s.epoch.Transitions, watched: s.watched.condition(node),
 		change: v1alpha1.Transition{
 			From: s.From, To: node, When: s.when, Why: s.Why.String(), TookMillis: s.Took.Milliseconds(),
 		},
@@ -68,6 +69,7 @@ func (r report) apply(s *v1alpha1.VIPAnnouncementStatus, generation int64) bool 
 		}
 		s.Node, s.Addresses, s.Since = "", nil, nil
 		meta.SetStatusCondition(&s.Conditions, c)
+		meta.RemoveStatusCondition(&s.Conditions, v1alpha1.Watched)
 		return true
 	}
 	if s.Node != r.node || (s.Epoch != r.began && !later(s.Epoch, r.began)) {
@@ -78,6 +80,11 @@ func (r report) apply(s *v1alpha1.VIPAnnouncementStatus, generation int64) bool 
 	s.Node, s.Addresses, s.Epoch, s.Transitions = r.node, r.at, r.epoch, r.transitions
 	c.Status = metav1.ConditionTrue
 	meta.SetStatusCondition(&s.Conditions, c)
+	if r.watched != nil {
+		w := *r.watched
+		w.ObservedGeneration = generation
+		meta.SetStatusCondition(&s.Conditions, w)
+	}
 	return true
 }
 

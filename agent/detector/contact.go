@@ -2,11 +2,11 @@
 
 package detector
 
-// awaitContact looks for a peer's question in the epoch of a Lease this node speaks for:
-// one that was heard already, or the next.
+// awaitContact looks for a peer's question in the epoch of a Lease that this node has to do
+// with: one that was heard already, or the next.
 func (d *Detector) awaitContact(l *lease) {
 	d.contacts = without(d.contacts, l)
-	if l.view.Role != Speak || l.contacted {
+	if l.view.Role == Away || l.contacted {
 		return
 	}
 	for _, t := range l.targets {

@@ -59,7 +59,7 @@ type Audible struct {
 	OK    bool
 }
 
-// Contacted tells, once an epoch, that a peer's question reached this speaker.
+// Contacted tells, once an epoch, that a peer's question reached this node: whoever speaks here can be contradicted.
 type Contacted struct {
 	Lease string
 }

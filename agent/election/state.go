@@ -159,10 +159,10 @@ func (s State) Stands() (ok, near bool) {
 
 // NeedsEcho tells whether the voice ends with the heartbeats: not where no other node
 // could take over, and not where the others can be heard, and contradict.
-func (s State) NeedsEcho() bool { return !s.contact && s.contested() }
+func (s State) NeedsEcho() bool { return !s.contact && s.Contested() }
 
-// contested tells whether another node could take over.
-func (s State) contested() bool {
+// Contested tells whether another node could take over.
+func (s State) Contested() bool {
 	return slices.ContainsFunc(s.policy.Candidates, func(n string) bool { return n != s.Config.Node })
 }
 

@@ -22,6 +22,25 @@ const (
 	ReasonPending          = "Pending"
 )
 
+// Watched is True while other nodes hear the speaker on the wire, so that one of them takes
+// over within a second when it goes. While it is False, they take over by its heartbeat,
+// which takes 6 to 10 s. The speaking agent writes it.
+//
+// Reasons for True: Heard.
+// Reasons for False: NoStandby (no other node may take over), NotAsked (no other node is heard
+// on the wire: isolated ports, or a fabric that answers in the nodes' place), NotHeard (the
+// others ask, and do not hear the answers), MarksLost (they hear them without the marks by
+// which agents know each other).
+const (
+	Watched = "Watched"
+
+	ReasonHeard     = "Heard"
+	ReasonNoStandby = "NoStandby"
+	ReasonNotAsked  = "NotAsked"
+	ReasonNotHeard  = "NotHeard"
+	ReasonMarksLost = "MarksLost"
+)
+
 // Serving is there under externalTrafficPolicy Local only. It is False while a node may
 // well speak for the addresses, and no node could forward what arrives. The manager writes
 // it.

@@ -13,201 +13,221 @@ import (
 type checker struct {
 	Result
 
-	err      error
-	speaker  *node         // the only one, or the last one
-	darkFrom time.Duration // since when nobody speaks; -1: somebody does
-	both     map[[2]int]time.Duration
-	rough    map[[2]int]bool // the overlap had a cause to last longer
+	world   *world
+	err     error
+	wants   []Want
+	byLease [][]*address
+	spots   []*spot // by address
 
-	quiet   time.Duration // when the last fault ended; 0: not yet
+	quiet   time.Duration // when the last fault has ended
 	bound   time.Duration // to speak again after it
 	settled bool
-	owner   *node
 	writes  int
-	planned bool // no fault but planned moves: never dark
+	takes   [][]time.Duration // by Lease: takeovers by the wire
 }
 
-// roughFor is how long after a pause or a cut wire claims may have been missed.
-const roughFor = 5 * time.Second
+// spot is an address as its segment's client hears it.
+type spot struct {
+	*address
+
+	at      int     // its place in the Lease
+	heard   []*host // whose gate is open for the client
+	speaker *host   // the only one, or the last one; nil: none yet
+	since   time.Duration
+	dark    time.Duration // since when nobody is heard; -1: somebody is
+	could   time.Duration // since when somebody could speak; -1: nobody can
+	moves   int
+	both    []overlap
+	owner   *host // once settled
+}
+
+func (c *checker) begin(w *world, s Script) {
+	c.world, c.wants = w, s.Wants
+	for _, f := range s.Faults {
+		c.quiet = max(c.quiet, f.At+f.For)
+	}
+	c.quiet += 100 * time.Millisecond
+	e := election.Defaults("")
+	c.bound = e.LeaseDuration + 3*e.BeatEvery + 2*time.Second
+	if w.Nodes > 3 { // the first two standbys may be those that died
+		c.bound += 2 * e.IdleReadEvery
+	}
+}
+
+func (c *checker) places(w *world) {
+	c.byLease = make([][]*address, len(w.Leases))
+	c.takes = make([][]time.Duration, len(w.Leases))
+	for _, a := range w.addresses {
+		c.spots = append(c.spots, &spot{address: a, at: len(c.byLease[a.lease]), dark: -1, could: -1})
+		c.byLease[a.lease] = append(c.byLease[a.lease], a)
+	}
+}
 
 func (c *checker) failf(format string, args ...any) {
 	if c.err == nil {
 		c.err = fmt.Errorf(format, args...)
+		c.world.logf("VIOLATION %v", c.err)
 	}
 }
 
 // after checks the state between two events.
 func (c *checker) after(w *world) {
-	var open []*node
-	for _, n := range w.nodes {
-		switch is := n.open(); {
-		case !is:
-			n.openFrom = -1
-		case n.openFrom < 0:
-			n.openFrom = w.now
-		}
-		if n.openFrom >= 0 && !w.unreachable(n) {
-			open = append(open, n)
-		}
+	for _, s := range c.spots {
+		s.listen(w)
+		c.voices(w, s)
+		c.silence(w, s)
 	}
-	c.voices(w, open)
-	c.silence(w, open)
-	c.calm(w, open)
+	if w.now >= c.quiet {
+		c.calm(w)
+	}
 }
 
-// unreachable tells whether a node speaks without heartbeats although it could not learn
-// that it is not the only candidate any more.
-func (w *world) unreachable(n *node) bool {
-	return !n.state.NeedsEcho() && n.policies.next < len(w.policy.log)
-}
-
-// taking checks that a node that has answered all the time is left alone by others.
-func (c *checker) taking(w *world, by, holder string) {
-	for _, n := range w.nodes {
-		if n.name == holder && by != holder && w.loss == 0 && n.openFrom >= 0 &&
-			w.now > max(n.openFrom, n.rough)+roughFor && w.parted() == 0 {
-			c.failf("%s takes the Lease of %s, which answers", by, n)
+// listen finds whom the client hears.
+func (s *spot) listen(w *world) {
+	seg := w.segments[s.place.Segment]
+	s.heard = s.heard[:0]
+	for _, h := range w.hosts {
+		p := h.proc
+		if p == nil || !p.begun {
+			continue
+		}
+		if r := p.reigns[s.lease]; r.speaks && p.open(r, s.at) && h.reaches(seg) {
+			s.heard = append(s.heard, h)
 		}
 	}
 }
 
-// parted tells for how many pairs no wire is there.
-func (w *world) parted() (pairs int) {
-	for _, p := range w.apart {
-		pairs += p
-	}
-	return pairs
-}
-
-// voices checks that at most one gate is open.
-func (c *checker) voices(w *world, open []*node) {
-	seen := map[[2]int]bool{}
-	for i, a := range open {
-		for _, b := range open[i+1:] {
-			pair := [2]int{a.index, b.index}
-			seen[pair] = true
-			c.overlap(w, pair, a, b)
-		}
-	}
-	for pair := range c.both {
-		if !seen[pair] {
-			delete(c.both, pair)
-			delete(c.rough, pair)
-		}
-	}
-}
-
-func (c *checker) overlap(w *world, pair [2]int, a, b *node) {
-	older, _ := a.state.Voice()
-	newer, _ := b.state.Voice()
-	from, to := a, b
-	if older.UID == newer.UID && older.Transitions > newer.Transitions {
-		older, newer, from, to = newer, older, b, a
-	}
-	given := w.store.gave(from.name, older)
-	back := older.UID == newer.UID && w.store.tookBack(older)
-	if older.UID != newer.UID { // made anew for the receiver
-		given = given || w.store.gave(to.name, newer)
-	}
-	if !given && !back {
-		c.failf("two voices without a handover: %s in %s/%d, %s in %s/%d", a, older.UID, older.Transitions, b, newer.UID, newer.Transitions)
-		return
-	}
-	if c.both == nil {
-		c.both, c.rough = map[[2]int]time.Duration{}, map[[2]int]bool{}
-	}
-	if _, ok := c.both[pair]; !ok {
-		c.both[pair] = w.now
-	}
-	if back || w.loss > 0 || w.apart[pair] > 0 || w.now < max(a.rough, b.rough)+roughFor {
-		c.rough[pair] = true
-	}
-	lasts, config := w.now-c.both[pair], a.config
-	if c.rough[pair] {
-		c.Lossy = max(c.Lossy, lasts)
-		if bound := config.GiveBound + 2*swapTime + config.LeaseDuration - config.Margin; lasts > bound {
-			c.failf("giver and receiver %s, %s both speak for %s, on a wire that loses", a, b, lasts)
-		}
-		return
-	}
-	c.Overlap = max(c.Overlap, lasts)
-	if lasts > wireMax {
-		c.failf("giver and receiver %s, %s both speak for %s", a, b, lasts)
-	}
-}
-
-// gave tells whether a speaker in an epoch has ended that by its own hand, for another.
-func (s *store) gave(speaker string, in election.Lease) bool {
-	next := s.hands[epoch{in.UID, in.Transitions + 1}]
-	return next.by == speaker && next.holder != ""
-}
-
-// tookBack tells whether an epoch was a gift of a node that it has taken back.
-func (s *store) tookBack(in election.Lease) bool {
-	gift, next := s.hands[epoch{in.UID, in.Transitions}], s.hands[epoch{in.UID, in.Transitions + 1}]
-	return gift.by != gift.holder && next.by == gift.by && next.holder == next.by
+// reaches tells whether the client's question and this node's answer get through.
+func (h *host) reaches(s *segment) bool {
+	return s.way(s.client(), h.index, true) && s.way(h.index, s.client(), false) && h.mute[s.index] == 0 && s.powered(h.index)
 }
 
 // silence measures the time without a voice.
-func (c *checker) silence(w *world, open []*node) {
-	if len(open) > 0 {
-		c.speaker = open[0]
-		if c.darkFrom >= 0 && c.speaker != nil {
-			c.darkFrom = -1
+func (c *checker) silence(w *world, s *spot) {
+	switch {
+	case len(s.heard) > 0:
+		if s.dark >= 0 {
+			s.dark, s.since = -1, w.now
+		}
+		if h := s.heard[0]; len(s.heard) == 1 && s.speaker != h {
+			if s.speaker != nil {
+				s.moves++
+			}
+			s.speaker, s.since = h, w.now
+			if s.address.index == 0 {
+				c.Speaker = h.name
+			}
 		}
 		return
-	}
-	if c.speaker == nil {
+	case s.speaker == nil:
 		return
+	case s.dark < 0:
+		s.dark = w.now
 	}
-	if c.darkFrom < 0 {
-		c.darkFrom = w.now
-	}
-	c.Dark = max(c.Dark, w.now-c.darkFrom)
-	if c.planned && c.Dark > wireMax && w.now > 20*time.Second {
-		c.failf("dark for %s although all was planned", c.Dark)
+	if w.now > s.dark {
+		c.Dark = max(c.Dark, w.now-s.dark)
 	}
 }
 
-// calm checks that the VIP is spoken for within the bound after the last fault, and that
+// able tells whether a node could speak for an address and be heard by the client.
+func (w *world) able(h *host, s *spot) bool {
+	p := h.proc
+	if !h.on || p == nil || !p.begun || p.still() || p.hung > 0 || p.leaving || !h.reaches(w.segments[s.place.Segment]) {
+		return false
+	}
+	a := w.manager.now[s.lease]
+	if a.gone || a.excluded[h.name] != "" {
+		return false
+	}
+	for _, o := range w.check.byLease[s.lease] {
+		if h.down[o.place.Segment] > 0 {
+			return false
+		}
+	}
+	for _, n := range a.candidates {
+		if n == h.name {
+			return true
+		}
+	}
+	return false
+}
+
+// calm checks that every VIP is spoken for within the bound after the last fault, and that
 // nothing changes from then on.
-func (c *checker) calm(w *world, open []*node) {
-	if c.quiet == 0 || w.now < c.quiet {
-		return
-	}
-	if len(open) > 0 && c.Settle == 0 {
-		c.Settle = w.now - c.quiet
-	}
+func (c *checker) calm(w *world) {
 	if w.now < c.quiet+c.bound {
+		if c.Settle == 0 && !c.dark() {
+			c.Settle = w.now - c.quiet
+		}
 		return
 	}
 	if !c.settled {
 		c.settled, c.writes = true, w.store.writes
-		if len(open) > 0 {
-			c.owner = open[0]
-		}
-	}
-	switch eligible := w.eligible(); {
-	case len(open) == 0 && eligible:
-		c.failf("nobody speaks %s after the last fault", w.now-c.quiet)
-	case len(open) > 0 && c.owner != open[0]:
-		c.failf("the owner changed without a fault: %s", open[0])
-	case len(open) > 0 && open[0].name != w.store.lease.Holder:
-		c.failf("%s speaks, but the Lease names %q", open[0], w.store.lease.Holder)
-	case w.store.writes != c.writes:
-		c.failf("the Lease was written without a fault")
-	}
-}
-
-// eligible tells whether somebody is there who may speak.
-func (w *world) eligible() bool {
-	a := w.policy.last()
-	for _, n := range w.nodes {
-		for _, name := range a.candidates {
-			if n.name == name && !a.excluded[name] && n.incarnation != 0 {
-				return true
+		for _, s := range c.spots {
+			if len(s.heard) > 0 {
+				s.owner = s.heard[0]
 			}
 		}
 	}
+	for _, s := range c.spots {
+		switch {
+		case len(s.heard) == 0:
+			for _, h := range w.hosts {
+				if w.able(h, s) {
+					c.failf("silence: nobody speaks for %s %s after the last fault", s.addr, w.now-c.quiet)
+				}
+			}
+		case s.owner != s.heard[0]:
+			c.failf("calm: the owner of %s changed to %s without a fault", s.addr, s.heard[0].name)
+		case s.heard[0].name != w.store.leases[s.lease].Holder:
+			c.failf("status: %s speaks for %s, but the Lease names %q", s.heard[0].name, s.addr, w.store.leases[s.lease].Holder)
+		}
+	}
+	if w.store.writes != c.writes {
+		c.failf("calm: a Lease was written without a fault")
+	}
+}
+
+func (c *checker) dark() bool {
+	for _, s := range c.spots {
+		if len(s.heard) == 0 {
+			return true
+		}
+	}
 	return false
+}
+
+// asks counts the detector's questions.
+func (c *checker) asks(p *proc) {
+	second := int64(c.world.now / time.Second)
+	if p.second != second {
+		p.second, p.asks = second, 0
+	}
+	p.asks++
+	c.Asks = max(c.Asks, p.asks)
+}
+
+// result closes the books.
+func (c *checker) result(w *world) Result {
+	for l := range w.Leases {
+		moves := 0
+		for _, s := range c.spots {
+			if s.lease == l {
+				moves = max(moves, s.moves)
+			}
+		}
+		c.Moves = max(c.Moves, moves)
+	}
+	c.Writes = w.store.writes
+	for _, want := range c.wants {
+		if c.err == nil {
+			c.err = want.holds(&c.Result)
+		}
+	}
+	r := c.Result
+	if c.err != nil {
+		r.Err = fmt.Errorf("%w (at %s)", c.err, w.now)
+	}
+	r.Trace = w.trace()
+	return r
 }

@@ -4,194 +4,211 @@ package simulation
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/arpeggio-lb/arpeggio/agent/detector"
 	"github.com/arpeggio-lb/arpeggio/agent/election"
 )
 
 // claims are the times, in milliseconds, at which a new voice announces itself.
 var claims = [...]int{0, 50, 200, 1300, 2400, 3500, 4600}
 
-// step steps the machine and does what it asks for.
-func (n *node) step(ev election.Event) {
-	before := n.state.Phase()
-	state, actions := election.Step(n.state, n.clock(), ev)
-	n.state, n.tick = state, 0
-	if after := state.Phase(); after != before {
-		n.world.logf("%s: %s to %s on %T", n.name, before, after, ev)
+// step steps a machine and does what it asks for.
+func (p *proc) step(r *reign, ev election.Event) {
+	if !p.begun {
+		return
 	}
-	if state.Wake() <= n.clock() {
-		n.world.check.failf("%s wants to be woken at once", n)
+	w, now := p.world, p.clock()
+	state, actions := election.Step(r.state, now, ev)
+	before := r.phase
+	r.state = state
+	r.keep()
+	if r.phase != before {
+		w.logf("%s/%d: %s to %s on %s", p.host.name, r.lease, before, r.phase, what(ev))
+	}
+	if state.Wake() <= now {
+		w.check.failf("spin: %s wants to be woken at once", p.host.name)
 	}
 	for _, a := range actions {
-		n.act(a)
+		p.act(r, a)
 	}
-	n.timer()
-	n.follow()
-	if _, speaks := state.Voice(); n.leaving && !speaks && state.Phase() == election.Idle {
-		n.end("leaves")
+	p.timer(r)
+	p.pollAll()
+	p.follow(r)
+	p.detect()
+	if p.leaving && r.phase == election.Idle {
+		p.left()
 	}
 }
 
-func (n *node) act(a election.Action) {
-	w := n.world
+func what(ev election.Event) string { return fmt.Sprintf("%T", ev)[len("election."):] }
+
+// keep takes from the state what the gate looks at.
+func (r *reign) keep() {
+	s := &r.state
+	r.phase = s.Phase()
+	r.voice, r.speaks = s.Voice()
+	r.muted, r.standing, r.echo = s.Muted(), s.Standing(), s.NeedsEcho()
+	r.until = r.proc.heart.Until(r.proc.config)
+}
+
+func (p *proc) act(r *reign, a election.Action) {
+	w, s := p.world, p.world.store
 	switch a := a.(type) {
 	case election.Ask:
-		n.ask(a)
+		p.ask(r, a)
 	case election.ReadLease:
 		var got election.Lease
-		n.call(beatTime, func() { got = w.store.lease }, func(ok bool) {
-			n.step(election.LeaseRead{Lease: got, OK: ok})
+		p.call(beatTime, func() { got = s.leases[r.lease] }, func(ok bool) {
+			p.step(r, election.LeaseRead{Lease: got, OK: ok})
 		})
 	case election.Swap:
+		w.check.tries(p, r, a)
 		var got election.Lease
 		var written bool
-		n.call(swapTime, func() { got, written = w.store.swap(n.name, a) }, func(ok bool) {
+		p.call(swapTime, func() { got, written = s.swap(p, r.lease, a) }, func(ok bool) {
 			done := election.SwapDone{Attempt: a.Attempt, OK: ok && written, Lease: got, Conflict: ok && !written}
 			if w.Flaw == SwapsBelieved {
 				done.OK, done.Lease = true, a.Lease
 				done.Lease.Holder, done.Lease.Transitions = a.Holder, a.Transitions
 			}
-			w.logf("%s: write for %q: ok %t", n.name, a.Holder, done.OK)
-			n.step(done)
+			w.logf("%s/%d: write for %q: ok %t", p.host.name, r.lease, a.Holder, done.OK)
+			p.step(r, done)
 		})
 	case election.Farewell:
+		w.logf("%s/%d: says farewell", p.host.name, r.lease)
+		p.toCandidates(r, detector.Leaving)
 	case election.Speak:
-		w.logf("%s: speaks: %s (from %q, took %s)", n.name, a.Why, a.From, a.Took)
-		w.check.Voices++
-		n.claim()
+		w.logf("%s/%d: speaks, standing %d: %s (from %q, took %s)", p.host.name, r.lease, r.standing, a.Why, a.From, a.Took)
+		w.check.spoke(p, r, a)
+		p.claim(r)
 	case election.Hush:
-		w.logf("%s: silent: %s (to %q)", n.name, a.Why, a.To)
+		w.logf("%s/%d: silent: %s (to %q)", p.host.name, r.lease, a.Why, a.To)
 	default:
 		panic(fmt.Sprintf("unknown action %T", a))
 	}
 }
 
-// claim announces a new voice while it lasts.
-func (n *node) claim() {
-	voice, _ := n.state.Voice()
-	for _, at := range claims {
-		n.after(milliseconds(at), func() {
-			if now, ok := n.state.Voice(); !ok || now.UID != voice.UID || now.Transitions != voice.Transitions || !n.open() {
-				return
-			}
-			for _, o := range n.world.nodes {
-				n.say(o)
-			}
-		})
-	}
-}
-
-// say lets another node hear the voice.
-func (n *node) say(o *node) {
-	if o == n || n.world.Flaw == DeafToClaims {
+// timer plans the Tick that a machine wants.
+func (p *proc) timer(r *reign) {
+	wake := r.state.Wake()
+	if wake == r.wake {
 		return
 	}
-	voice, _ := n.state.Voice()
-	v := election.Voice{Node: n.name, LeaseUID: voice.UID, Transitions: voice.Transitions, Standing: n.state.Standing(), Lower: n.index < o.index}
-	n.world.send(n, o, func() { o.step(election.Heard{Voice: v}) })
-}
-
-func (n *node) ask(a election.Ask) {
-	for _, o := range n.world.nodes {
-		answer := func() {
-			if o.open() {
-				o.say(n)
-			}
-		}
-		if o == n {
-			continue
-		}
-		if a.Node == "" || o.name == n.state.Lease().Holder {
-			n.world.send(n, o, answer)
-		}
-		if o.name == a.Node {
-			n.world.send(n, o, answer)
-		}
-	}
-}
-
-// timer plans the Tick that the machine wants.
-func (n *node) timer() {
-	wake := n.state.Wake()
-	if wake == election.Never || wake == n.wake || n.world.Flaw == NoTicks {
-		n.wake = wake
+	r.wake = wake
+	if wake == election.Never || p.world.Flaw == NoTicks {
 		return
 	}
-	n.wake = wake
-	late := n.world.between(0, time.Millisecond)
-	if n.world.chance(0.02) {
-		late = n.world.between(0, 100*time.Millisecond)
-	}
-	n.at(wake, late, func() {
-		if n.wake != wake {
+	p.at(wake, func() {
+		if r.wake != wake {
 			return
 		}
-		n.wake = election.Never
-		n.step(election.Tick{})
+		r.wake = election.Never
+		p.step(r, election.Tick{})
 	})
 }
 
-// follow reads the heartbeats that the machine wants to be read.
-func (n *node) follow() {
-	if n.world.Flaw == NoFollows {
+// claim announces a new voice while it lasts, to all and to the cards that must not miss it.
+func (p *proc) claim(r *reign) {
+	voice, standing := r.voice, r.standing
+	if p.world.Flaw == NoClaims {
 		return
 	}
-	wanted := n.state.Follows()
-	for name, p := range n.polls {
-		if !p.reading && !listed(wanted, name) {
-			delete(n.polls, name)
-		}
-	}
-	now := n.clock()
-	for _, f := range wanted {
-		p := n.polls[f.Node]
-		if p == nil {
-			p = &poll{due: now}
-			n.polls[f.Node] = p
-		}
-		n.poll(f.Node, p)
-		if due := now + f.Every; due < p.due {
-			p.due = due
-			n.at(due, 0, func() { n.poll(f.Node, p) })
-		}
-	}
-}
-
-func listed(fs []election.Follow, name string) bool {
-	for _, f := range fs {
-		if f.Node == name {
-			return true
-		}
-	}
-	return false
-}
-
-// poll reads a heartbeat if that is still wanted and due, and plans the next reading.
-func (n *node) poll(name string, p *poll) {
-	now := n.clock()
-	if p.reading || now < p.due || n.polls[name] != p {
-		return
-	}
-	for _, f := range n.state.Follows() {
-		if f.Node != name {
-			continue
-		}
-		every := max(f.Every, n.config.AskEvery)
-		p.reading, p.due = true, now+every
-		var b beat
-		n.call(beatTime, func() { b = n.world.store.read(name) }, func(ok bool) {
-			p.reading = false
-			n.at(p.due, 0, func() { n.poll(name, p) })
-			if !ok {
+	for _, ms := range claims {
+		p.plan(time.Duration(ms)*time.Millisecond, func() {
+			if !r.speaks || r.voice.UID != voice.UID || r.voice.Transitions != voice.Transitions || r.standing < standing {
 				return
 			}
-			seen := ""
-			if b.node != "" {
-				seen = fmt.Sprint(b.version)
+			for i, a := range p.world.placesOf(r.lease) {
+				if !p.open(r, i) {
+					continue
+				}
+				f := p.frame(r, a, detector.Claim)
+				p.send(f, broadcast)
+				for _, card := range p.peerCards(r, a) {
+					p.send(f, card)
+				}
 			}
-			n.step(election.PeerBeat{Node: name, Asked: now, Came: n.clock(), Seen: seen, Leaving: b.leaving})
 		})
+	}
+}
+
+func (w *world) placesOf(lease int) []*address { return w.check.byLease[lease] }
+
+// frame makes a marked frame.
+func (p *proc) frame(r *reign, a *address, kind detector.Kind) frame {
+	epoch := r.state.Lease()
+	if r.speaks {
+		epoch = r.voice
+	}
+	return frame{
+		kind: kind, vip: a, from: p.host.index, card: p.host.cards[a.place.Segment],
+		mark: mark{uid: epoch.UID, transitions: epoch.Transitions, standing: r.standing, set: true},
+	}
+}
+
+// send puts a frame on the segment of its address, unless a port filter takes it.
+func (p *proc) send(f frame, to detector.MAC) {
+	seg := f.vip.place.Segment
+	if p.host.mute[seg] > 0 && (f.kind == detector.Answer || f.kind == detector.Claim) {
 		return
+	}
+	p.world.segments[seg].send(f, to)
+}
+
+// peerCards are the cards of the Lease's holder and of the candidates.
+func (p *proc) peerCards(r *reign, a *address) []detector.MAC {
+	nodes := append([]string{r.state.Lease().Holder}, r.state.Policy().Candidates...)
+	var out []detector.MAC
+	for _, n := range nodes {
+		if card := p.cardOf(n, a.place.Segment); card != (detector.MAC{}) && !slices.Contains(out, card) {
+			out = append(out, card)
+		}
+	}
+	return out
+}
+
+// cardOf is another node's card as the facts have it; zero: none.
+func (p *proc) cardOf(node string, seg int) detector.MAC {
+	for _, h := range p.world.hosts {
+		if h.name == node && h != p.host {
+			return h.cards[seg]
+		}
+	}
+	return detector.MAC{}
+}
+
+// ask puts an election's question on the wire.
+func (p *proc) ask(r *reign, a election.Ask) {
+	if p.world.Flaw == NoQuestions {
+		return
+	}
+	r.asked++
+	for _, vip := range p.world.placesOf(r.lease) {
+		if p.host.down[vip.place.Segment] > 0 {
+			continue
+		}
+		f := p.frame(r, vip, detector.Question)
+		f.zero = r.asked%2 == 1
+		if a.Node != "" {
+			if card := p.cardOf(a.Node, vip.place.Segment); card != (detector.MAC{}) {
+				p.send(f, card)
+			}
+			continue
+		}
+		p.send(f, broadcast)
+		for _, card := range p.peerCards(r, vip) {
+			p.send(f, card)
+		}
+	}
+}
+
+func (p *proc) toCandidates(r *reign, kind detector.Kind) {
+	for _, vip := range p.world.placesOf(r.lease) {
+		f := p.frame(r, vip, kind)
+		for _, card := range p.peerCards(r, vip) {
+			p.send(f, card)
+		}
 	}
 }

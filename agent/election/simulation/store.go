@@ -9,29 +9,30 @@ import (
 	"github.com/arpeggio-lb/arpeggio/agent/election"
 )
 
-const (
-	serviceUID = "service"
-	maxWrites  = 8 // in a second
-)
+const maxWrites = 8 // of a Lease in a second
 
-// store is the API server: one Lease, a heartbeat per node, and the history that watches
-// carry.
+// store is the API server: Leases, a heartbeat per node, and the history that watches carry.
 type store struct {
 	world   *world
 	version int
-	lease   election.Lease // zero: none
-	beats   map[string]beat
-	past    []beat // all heartbeats, for stale reads
+	leases  []election.Lease // zero: none
+	beats   []beat           // by node
+	past    []beat           // all heartbeats, for stale reads
 	log     []change
-	hands   map[epoch]hand // who wrote an epoch, and for whom
-	recent  []time.Duration
+	old     []election.Lease // what stood at some time, for setting it back
+	hands   map[epoch]hand   // who wrote an epoch, and for whom
+	recent  [][]time.Duration
 	made    int
 	writes  int
+
+	down    int // > 0: it does not answer
+	refused int // > 0: connections are refused
+	slow    int // > 0: it takes seconds
 }
 
-// beat is a heartbeat: the seen-th of its process.
+// beat is a heartbeat: the number-th of its process.
 type beat struct {
-	node        string
+	node        int
 	incarnation int
 	number      int
 	leaving     bool
@@ -46,61 +47,75 @@ type epoch struct {
 	transitions int32
 }
 
-// change is what a watch carries: a heartbeat, or the Lease (zero: deleted).
+// change is what a watch carries: a heartbeat, or a Lease (zero: deleted).
 type change struct {
-	beat  beat
-	lease election.Lease
+	isBeat bool
+	beat   beat
+	of     int
+	lease  election.Lease
 }
 
-// make makes the Lease anew, as the manager does.
-func (s *store) make(holder string) {
+func (s *store) away() int { return s.down + s.refused }
+
+func serviceUID(lease int) string { return "service" + leaseNames[lease] }
+
+// make makes a Lease anew, as the manager does.
+func (s *store) make(of int, holder string) {
 	s.made++
 	s.version++
-	s.lease = election.Lease{
+	s.leases[of] = election.Lease{
 		UID: fmt.Sprintf("U%d", s.made), ResourceVersion: fmt.Sprint(s.version),
-		Holder: holder, ServiceUID: serviceUID,
+		Holder: holder, ServiceUID: serviceUID(of),
 	}
-	if s.hands == nil {
-		s.hands = map[epoch]hand{}
-	}
-	s.world.logf("manager: Lease %s for %q", s.lease.UID, holder)
-	s.tell(change{lease: s.lease})
+	s.hands[epoch{s.leases[of].UID, 0}] = hand{"", holder}
+	s.world.logf("manager: Lease %d is %s for %q", of, s.leases[of].UID, holder)
+	s.tell(change{of: of, lease: s.leases[of]})
 }
 
-func (s *store) delete() {
+func (s *store) remove(of int) {
 	s.version++
-	s.lease = election.Lease{}
-	s.world.logf("manager: Lease deleted")
-	s.tell(change{})
+	s.leases[of] = election.Lease{}
+	s.world.logf("manager: Lease %d deleted", of)
+	s.tell(change{of: of})
 }
 
-// swap writes the Lease if it is still the one that was seen.
-func (s *store) swap(by string, a election.Swap) (election.Lease, bool) {
-	same := s.lease.UID == a.Lease.UID && s.lease.ResourceVersion == a.Lease.ResourceVersion
-	if !same && (s.world.Flaw != NoCompare || s.lease.UID == "") {
-		s.world.logf("store: %s's write for %q conflicts", by, a.Holder)
+// swap writes a Lease if it is still the one that was seen.
+func (s *store) swap(by *proc, of int, a election.Swap) (election.Lease, bool) {
+	l := &s.leases[of]
+	same := l.UID == a.Lease.UID && l.ResourceVersion == a.Lease.ResourceVersion
+	if !same && (s.world.Flaw != NoCompare || l.UID == "") {
+		s.world.logf("store: %s's write for %q into %d conflicts", by.host.name, a.Holder, of)
 		return election.Lease{}, false
-	}
-	if a.Holder == by && s.hands[epoch{s.lease.UID, s.lease.Transitions}].by != by { // not its own gift taken back
-		s.world.check.taking(s.world, by, s.lease.Holder)
 	}
 	s.version++
 	s.writes++
-	s.lease.ResourceVersion = fmt.Sprint(s.version)
-	s.lease.Holder, s.lease.Transitions = a.Holder, a.Transitions
-	s.hands[epoch{s.lease.UID, a.Transitions}] = hand{by, a.Holder}
-	s.busy()
-	s.world.logf("store: %s writes %q into %s/%d", by, a.Holder, s.lease.UID, a.Transitions)
-	s.tell(change{lease: s.lease})
-	return s.lease, true
+	l.ResourceVersion = fmt.Sprint(s.version)
+	l.Holder, l.Transitions = a.Holder, a.Transitions
+	s.hands[epoch{l.UID, a.Transitions}] = hand{by.host.name, a.Holder}
+	s.busy(of)
+	s.world.logf("store: %s writes %q into %d: %s/%d", by.host.name, a.Holder, of, l.UID, a.Transitions)
+	s.tell(change{of: of, lease: *l})
+	return *l, true
 }
 
-// busy checks that nodes do not hand the Lease to and fro.
-func (s *store) busy() {
-	s.recent = append(s.recent, s.world.now)
-	if n := len(s.recent) - maxWrites; n >= 0 && s.world.now-s.recent[n] < time.Second {
-		s.world.check.failf("%d writes in a second", maxWrites)
+// busy checks that nodes do not hand a Lease to and fro.
+func (s *store) busy(of int) {
+	s.recent[of] = append(s.recent[of], s.world.now)
+	if n := len(s.recent[of]) - maxWrites; n >= 0 && s.world.now-s.recent[of][n] < time.Second {
+		s.world.check.failf("spin: %d writes in a second", maxWrites)
 	}
+}
+
+// back sets a Lease to what it was some time ago, as a restored backup does.
+func (s *store) back(of int, then election.Lease) {
+	if then.UID == "" {
+		return
+	}
+	s.version++
+	then.ResourceVersion = fmt.Sprint(s.version)
+	s.leases[of] = then
+	s.world.logf("store: Lease %d is set back to %s/%d, %q", of, then.UID, then.Transitions, then.Holder)
+	s.tell(change{of: of, lease: then})
 }
 
 func (s *store) beat(b beat) {
@@ -110,11 +125,11 @@ func (s *store) beat(b beat) {
 	if s.world.Flaw == StaleReads {
 		s.past = append(s.past, b)
 	}
-	s.tell(change{beat: b})
+	s.tell(change{isBeat: true, beat: b})
 }
 
 // read gives a heartbeat as a quorum has it.
-func (s *store) read(node string) beat {
+func (s *store) read(node int) beat {
 	b := s.beats[node]
 	for i := len(s.past) - 1; i >= 0 && s.world.now-b.at < 8*time.Second; i-- {
 		if s.past[i].node == node {
@@ -127,41 +142,14 @@ func (s *store) read(node string) beat {
 // tell hands a change to the watches.
 func (s *store) tell(c change) {
 	s.log = append(s.log, c)
-	for _, n := range s.world.nodes {
-		if c.beat.node == "" || c.beat.node == n.name {
-			n.leases.plan(len(s.log) - 1)
+	for _, h := range s.world.hosts {
+		if c.isBeat && c.beat.node != h.index {
+			continue
 		}
-	}
-}
-
-// policy is the announcement: what it says now, and what it said.
-type policy struct {
-	log []announcement
-}
-
-type announcement struct {
-	candidates []string
-	excluded   map[string]bool
-	moveTo     string
-}
-
-func (p *policy) last() announcement { return p.log[len(p.log)-1] }
-
-// announce changes the announcement.
-func (w *world) announce(f func(a *announcement)) {
-	var a announcement
-	if len(w.policy.log) > 0 {
-		last := w.policy.last()
-		a.candidates, a.moveTo = append([]string(nil), last.candidates...), last.moveTo
-		a.excluded = map[string]bool{}
-		for n := range last.excluded {
-			a.excluded[n] = last.excluded[n]
+		for _, p := range []*proc{h.proc, h.next} {
+			if p != nil {
+				p.leases.plan(len(s.log) - 1)
+			}
 		}
-	}
-	f(&a)
-	w.policy.log = append(w.policy.log, a)
-	w.logf("manager: candidates %v, excluded %v, moveTo %q", a.candidates, a.excluded, a.moveTo)
-	for _, n := range w.nodes {
-		n.policies.plan(len(w.policy.log) - 1)
 	}
 }
