@@ -82,9 +82,21 @@ const (
 // Fault does something to the named host and returns when it is done; after Start, when the API server is ready; after
 // Restore, when the node's programs are started, but not yet ready.
 func (c *Cluster) Fault(ctx context.Context, host string, f Fault) error {
+	return c.FaultOn(ctx, host, 1, f)
+}
+
+// FaultOn is Fault where what is done to a host's LAN is done to its link to the first (1) or the second (2).
+func (c *Cluster) FaultOn(ctx context.Context, host string, lan int, f Fault) error {
 	h, err := c.Host(host)
 	if err != nil {
 		return err
+	}
+	port := h.lanPort()
+	if lan == 2 {
+		port = h.secondPort()
+	}
+	if lan != 1 && (lan != 2 || h.Second == nil) {
+		return fmt.Errorf("%s is not on a LAN %d", host, lan)
 	}
 	known := NodeFaults()
 	switch h.Role {
@@ -106,14 +118,14 @@ func (c *Cluster) Fault(ctx context.Context, host string, f Fault) error {
 		return err
 	}
 	defer unlock()
-	if err := c.inject(ctx, h, f); err != nil {
+	if err := c.inject(ctx, h, port, f); err != nil {
 		return fmt.Errorf("fault %s of %s: %w", f, host, err)
 	}
 	c.report.step("%s: %s", host, f)
 	return nil
 }
 
-func (c *Cluster) inject(ctx context.Context, h Host, f Fault) error {
+func (c *Cluster) inject(ctx context.Context, h Host, port string, f Fault) error {
 	switch f {
 	case Crash:
 		return c.crash(ctx, h)
@@ -143,15 +155,15 @@ func (c *Cluster) inject(ctx context.Context, h Host, f Fault) error {
 	case HealAPI:
 		return setPort(ctx, h.managementPort(), "up")
 	case CutLAN:
-		return setPortState(ctx, h.lanPort(), portDisabled)
+		return setPortState(ctx, port, portDisabled)
 	case MuteLAN, DeafLAN, NoBroadcast:
-		return filterPort(ctx, h.lanPort(), f)
+		return filterPort(ctx, port, f)
 	case HealLAN:
-		return errors.Join(setPortState(ctx, h.lanPort(), portForwarding), healPort(ctx, h.lanPort()))
+		return errors.Join(setPortState(ctx, port, portForwarding), healPort(ctx, port))
 	case LinkDown:
-		return setPort(ctx, h.lanPort(), "down")
+		return setPort(ctx, port, "down")
 	case LinkUp:
-		return setPort(ctx, h.lanPort(), "up")
+		return setPort(ctx, port, "up")
 	case Stop:
 		return machine.Kill(ctx, hostDir(h.Name))
 	case Blackhole:
@@ -169,6 +181,9 @@ func (c *Cluster) inject(ctx context.Context, h Host, f Fault) error {
 // crash cuts first: a node that dies must not say goodbye.
 func (c *Cluster) crash(ctx context.Context, h Host) error {
 	cut := []string{"link set " + h.lanPort() + " down"}
+	if h.Second != nil {
+		cut = append(cut, "link set "+h.secondPort()+" down")
+	}
 	if h.ManagementInterface != "" {
 		cut = append(cut, "link set "+h.managementPort()+" down")
 	}
@@ -191,7 +206,7 @@ func (c *Cluster) boot(ctx context.Context, h Host) error {
 		if err := killIn(ctx, h.Namespace); err != nil {
 			return err
 		}
-		if err := createHost(ctx, h, c.hosts); err != nil {
+		if err := c.createHost(ctx, h); err != nil {
 			return err
 		}
 	}

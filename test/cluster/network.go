@@ -6,7 +6,7 @@ import (
 	"net/netip"
 )
 
-// createSwitch makes the namespace with both bridges, and the machine's own link to the management network.
+// createSwitch makes the namespace with its bridges, and the machine's own link to the management network.
 func createSwitch(ctx context.Context) error {
 	for _, module := range []string{"br_netfilter", "overlay"} {
 		// Where it is built in, or loaded when used, this may fail; where it is missing, what needs it says so.
@@ -20,7 +20,9 @@ func createSwitch(ctx context.Context) error {
 		"link set lo up",
 		"link add "+LANBridge+" type bridge forward_delay 0 mcast_snooping 0",
 		"link add "+ManagementBridge+" type bridge forward_delay 0 mcast_snooping 0",
+		"link add "+SecondLANBridge+" type bridge forward_delay 0 mcast_snooping 0",
 		"link set "+LANBridge+" up",
+		"link set "+SecondLANBridge+" up",
 		"link set "+ManagementBridge+" up",
 	)
 	if err != nil {
@@ -62,6 +64,10 @@ func createHost(ctx context.Context, h Host, others []Host) error {
 				fmt.Sprintf("route add ::/0 via %s", address6(LAN6, 1)))
 		}
 	}
+	if c := h.Second; c != nil {
+		inSwitch = append(inSwitch, attach(h.secondPort(), c.Interface, c.MAC, h.Namespace, SecondLANBridge)...)
+		inHost = append(inHost, address(c.Interface, c.IPv4, SecondLAN4, c.IPv6, SecondLAN6)...)
+	}
 	if h.ManagementInterface != "" {
 		inSwitch = append(inSwitch, attach(h.managementPort(), h.ManagementInterface, h.ManagementMAC, h.Namespace, ManagementBridge)...)
 		inHost = append(inHost, address(h.ManagementInterface, h.ManagementIPv4, Management4, h.ManagementIPv6, Management6)...)
@@ -85,7 +91,7 @@ func deleteHost(ctx context.Context, h Host) error {
 		return nil
 	}
 	// The kernel clears a deleted namespace some time later; the links are removed here, so that their names are free.
-	for _, port := range []string{h.lanPort(), h.managementPort()} {
+	for _, port := range []string{h.lanPort(), h.secondPort(), h.managementPort()} {
 		if _, err := run(ctx, "ip", "-n", SwitchNamespace, "link", "show", port); err != nil {
 			continue // no such link
 		}

@@ -16,10 +16,13 @@ import (
 )
 
 // Capture begins to record who speaks for which address on the LAN, as seen by the switch. Close it.
-func (c *Cluster) Capture() (*capture.Capture, error) {
+func (c *Cluster) Capture() (*capture.Capture, error) { return c.CaptureOn(LANBridge) }
+
+// CaptureOn does the same at another bridge of the switch: [SecondLANBridge], or [FarBridge].
+func (c *Cluster) CaptureOn(bridge string) (*capture.Capture, error) {
 	var opened *capture.Capture
 	err := inNamespace(SwitchNamespace, func() (err error) {
-		opened, err = capture.Open(LANBridge)
+		opened, err = capture.Open(bridge)
 		return err
 	})
 	return opened, err

@@ -30,6 +30,8 @@ type Cluster struct {
 type state struct {
 	Nodes    int      `json:"nodes"`
 	Clients  int      `json:"clients"`
+	LANs     int      `json:"lans"`
+	Fabric   Fabric   `json:"fabric"`
 	Binaries Binaries `json:"binaries"`
 	// Complete is false until the cluster was up once: what is not complete is torn down rather than mended.
 	Complete bool `json:"complete"`

@@ -32,6 +32,9 @@ const (
 	ManagementBridge = "mgmt"
 	// LANInterface is the name a host knows its link to the LAN by.
 	LANInterface = "eth0"
+	// SecondLANBridge and SecondLANInterface are the same of the second LAN, where there is one ([Options].LANs).
+	SecondLANBridge    = "lan2"
+	SecondLANInterface = "eth1"
 	// ManagementInterface is the name a host knows its link to the management network by.
 	ManagementInterface = "mgmt0"
 
@@ -48,6 +51,8 @@ const (
 var (
 	LAN4        = netip.MustParsePrefix("192.168.77.0/24")
 	LAN6        = netip.MustParsePrefix("fd00:77::/64")
+	SecondLAN4  = netip.MustParsePrefix("192.168.78.0/24")
+	SecondLAN6  = netip.MustParsePrefix("fd00:79::/64")
 	Management4 = netip.MustParsePrefix("198.18.77.0/24")
 	Management6 = netip.MustParsePrefix("fd00:78::/64")
 )
@@ -84,6 +89,9 @@ type Host struct {
 	IPv4      netip.Addr `json:"ipv4"`
 	IPv6      netip.Addr `json:"ipv6"`
 
+	// Second is the host's link to the second LAN; nil where it has none. No default route leads there.
+	Second *Card `json:"second,omitempty"`
+
 	ManagementInterface string     `json:"managementInterface,omitempty"`
 	ManagementMAC       string     `json:"managementMAC,omitempty"`
 	ManagementIPv4      netip.Addr `json:"managementIPv4"`
@@ -94,11 +102,20 @@ type Host struct {
 	// State is filled in by [Cluster.Status]; elsewhere it is empty.
 	State State `json:"state,omitempty"`
 
-	number int
+	number, suffix int
 }
 
-// lanPort and managementPort name the bridge's side of the host's links.
+// Card is a host's link to a LAN.
+type Card struct {
+	Interface string     `json:"interface"`
+	MAC       string     `json:"mac"`
+	IPv4      netip.Addr `json:"ipv4"`
+	IPv6      netip.Addr `json:"ipv6"`
+}
+
+// lanPort, secondPort and managementPort name the bridge's side of the host's links.
 func (h Host) lanPort() string        { return h.port(LANBridge) }
+func (h Host) secondPort() string     { return h.port(SecondLANBridge) }
 func (h Host) managementPort() string { return h.port(ManagementBridge) }
 
 // port is at most 15 characters long, as the kernel wants it.
@@ -109,8 +126,9 @@ func (h Host) port(bridge string) string {
 	return bridge + "-" + h.Name
 }
 
-// topology lists the hosts of a cluster of the given size: the control plane, the nodes, the gateway, the clients.
-func topology(nodes, clients int) []Host {
+// topology lists the hosts of a cluster of the given size: the control plane, the nodes, the gateway, the clients. All but
+// the first are on each of the LANs, of which there are one or two.
+func topology(nodes, clients, lans int) []Host {
 	hosts := []Host{newHost(ControlPlane, RoleControlPlane, 2, 0)}
 	for i := range nodes {
 		hosts = append(hosts, newHost(fmt.Sprintf("node%d", i+1), RoleNode, 11+i, i+1))
@@ -119,13 +137,19 @@ func topology(nodes, clients int) []Host {
 	for i := range clients {
 		hosts = append(hosts, newHost(fmt.Sprintf("client%d", i+1), RoleClient, 101+i, i+1))
 	}
+	for i := range hosts {
+		if h := &hosts[i]; lans > 1 && h.Interface != "" {
+			suffix := h.suffix
+			h.Second = &Card{SecondLANInterface, hardwareAddress("02:79", suffix), address4(SecondLAN4, suffix), address6(SecondLAN6, suffix)}
+		}
+	}
 	return hosts
 }
 
 // newHost fixes a host's addresses: suffix is the last part of each of them, written in decimal digits also in IPv6 and
 // MAC addresses, so that 192.168.77.11, fd00:77::11 and 02:77:00:00:00:11 are the same host.
 func newHost(name string, role Role, suffix, number int) Host {
-	h := Host{Name: name, Role: role, Namespace: namespacePrefix + name, number: number}
+	h := Host{Name: name, Role: role, Namespace: namespacePrefix + name, number: number, suffix: suffix}
 	if role != RoleControlPlane {
 		h.Interface = LANInterface
 		h.MAC = hardwareAddress("02:77", suffix)

@@ -9,7 +9,7 @@ import (
 )
 
 func TestTopologyNamesTheSameHostEverywhere(t *testing.T) {
-	hosts := topology(3, 2)
+	hosts := topology(3, 2, 1)
 	var names []string
 	for _, h := range hosts {
 		names = append(names, h.Name)
@@ -35,15 +35,21 @@ func TestTopologyOfEverySizeIsUnique(t *testing.T) {
 		}
 		seen[what] = by.Name
 	}
-	for _, h := range topology(maxNodes, maxClients) {
+	for _, h := range topology(maxNodes, maxClients, 2) {
 		claim(h.Name, h)
 		claim(h.Namespace, h)
-		for _, a := range []netip.Addr{h.IPv4, h.IPv6, h.ManagementIPv4, h.ManagementIPv6} {
+		if (h.Second == nil) != (h.Role == RoleControlPlane) {
+			t.Errorf("%s: on the second LAN with %+v", h.Name, h.Second)
+		}
+		if h.Second == nil {
+			h.Second = &Card{}
+		}
+		for _, a := range []netip.Addr{h.IPv4, h.IPv6, h.Second.IPv4, h.Second.IPv6, h.ManagementIPv4, h.ManagementIPv6} {
 			if a.IsValid() {
 				claim(a.String(), h)
 			}
 		}
-		for _, m := range []string{h.MAC, h.ManagementMAC} {
+		for _, m := range []string{h.MAC, h.Second.MAC, h.ManagementMAC} {
 			if m == "" {
 				continue
 			}
@@ -58,7 +64,7 @@ func TestTopologyOfEverySizeIsUnique(t *testing.T) {
 				t.Errorf("%s: pods in %s, outside the cluster's", h.Name, p)
 			}
 		}
-		for _, port := range []string{h.lanPort(), h.managementPort()} {
+		for _, port := range []string{h.lanPort(), h.secondPort(), h.managementPort()} {
 			if len(port) > 15 {
 				t.Errorf("%s: the kernel takes no interface name as long as %s", h.Name, port)
 			}
@@ -67,7 +73,7 @@ func TestTopologyOfEverySizeIsUnique(t *testing.T) {
 }
 
 func TestHostJSON(t *testing.T) {
-	b, err := json.Marshal(topology(1, 1)[0])
+	b, err := json.Marshal(topology(1, 1, 1)[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,12 +85,12 @@ func TestHostJSON(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	for _, o := range []Options{{Nodes: -1}, {Nodes: maxNodes + 1}, {Clients: -1}, {Clients: maxClients + 1}} {
+	for _, o := range []Options{{Nodes: -1}, {Nodes: maxNodes + 1}, {Clients: -1}, {Clients: maxClients + 1}, {LANs: 3}, {LANs: -1}, {Fabric: "ring"}} {
 		if o.Validate() == nil {
 			t.Errorf("%+v: no error", o)
 		}
 	}
-	if o := (Options{}).withDefaults(); o.Nodes != 3 || o.Clients != 1 || o.Validate() != nil {
+	if o := (Options{}).withDefaults(); o.Nodes != 3 || o.Clients != 1 || o.LANs != 1 || o.Fabric != Switched || o.Validate() != nil {
 		t.Errorf("defaults: %+v", o)
 	}
 }

@@ -20,6 +20,10 @@ type Options struct {
 	Nodes int
 	// Clients is 1 to 50, 1 by default.
 	Clients int
+	// LANs is 1 or 2, 1 by default: with 2, every host on the LAN is on another one too.
+	LANs int
+	// Fabric is how the LAN's frames get from one host to another, Switched by default.
+	Fabric Fabric
 	// Progress, if not nil, gets one line per step.
 	Progress io.Writer
 }
@@ -35,6 +39,12 @@ func (o Options) Validate() error {
 	if o.Clients < 0 || o.Clients > maxClients {
 		return fmt.Errorf("%d clients: want 1 to %d", o.Clients, maxClients)
 	}
+	if o.LANs < 0 || o.LANs > 2 {
+		return fmt.Errorf("%d LANs: want 1 or 2", o.LANs)
+	}
+	if o.Fabric != "" && !slices.Contains(Fabrics(), o.Fabric) {
+		return fmt.Errorf("unknown fabric %q: want one of %v", o.Fabric, Fabrics())
+	}
 	return nil
 }
 
@@ -44,6 +54,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Clients == 0 {
 		o.Clients = 1
+	}
+	if o.LANs == 0 {
+		o.LANs = 1
+	}
+	if o.Fabric == "" {
+		o.Fabric = Switched
 	}
 	return o
 }
@@ -84,14 +100,14 @@ func Up(ctx context.Context, o Options) (*Cluster, error) {
 		if err := tearDown(ctx, p); err != nil {
 			return nil, err
 		}
-	case found.Nodes != o.Nodes || found.Clients != o.Clients:
-		return nil, fmt.Errorf("a lab with %d nodes and %d clients is up: take it down first", found.Nodes, found.Clients)
+	case found.Nodes != o.Nodes || found.Clients != o.Clients || max(found.LANs, 1) != o.LANs:
+		return nil, fmt.Errorf("a lab with %d nodes, %d clients and %d LANs is up: take it down first", found.Nodes, found.Clients, max(found.LANs, 1))
 	default:
 		c := newCluster(found, p)
 		return c, c.mend(ctx)
 	}
 
-	c := newCluster(state{Nodes: o.Nodes, Clients: o.Clients, Binaries: binaries}, p)
+	c := newCluster(state{Nodes: o.Nodes, Clients: o.Clients, LANs: o.LANs, Fabric: o.Fabric, Binaries: binaries}, p)
 	if err := c.state.write(); err != nil {
 		return nil, err
 	}
@@ -119,7 +135,7 @@ func Open() (*Cluster, error) {
 }
 
 func newCluster(s state, p *progress) *Cluster {
-	return &Cluster{state: s, hosts: topology(s.Nodes, s.Clients), report: p}
+	return &Cluster{state: s, hosts: topology(s.Nodes, s.Clients, s.LANs), report: p}
 }
 
 // start brings a cluster up from nothing.
@@ -133,6 +149,9 @@ func (c *Cluster) start(ctx context.Context) error {
 		if err := createHost(ctx, h, c.hosts); err != nil {
 			return err
 		}
+	}
+	if err := wire(ctx, c.hosts, c.state.Fabric); err != nil {
+		return err
 	}
 	c.report.step("network: LAN %s %s, management %s %s", LAN4, LAN6, Management4, Management6)
 	if err := writePKI(c.hosts); err != nil {
@@ -196,7 +215,7 @@ func (c *Cluster) mend(ctx context.Context) error {
 	defer cancel()
 	for _, h := range c.hosts {
 		if !namespaceExists(h.Namespace) {
-			if err := createHost(ctx, h, c.hosts); err != nil {
+			if err := c.createHost(ctx, h); err != nil {
 				return err
 			}
 		}
@@ -244,9 +263,11 @@ func (c *Cluster) Host(name string) (Host, error) {
 	return Host{}, fmt.Errorf("no host %q: there are %v", name, names)
 }
 
-// HostByMAC gives the host whose link to the LAN has that address (as net.HardwareAddr prints it), if there is one.
+// HostByMAC gives the host whose link to a LAN has that address (as net.HardwareAddr prints it), if there is one.
 func (c *Cluster) HostByMAC(mac string) (Host, bool) {
-	i := slices.IndexFunc(c.hosts, func(h Host) bool { return h.MAC != "" && h.MAC == mac })
+	i := slices.IndexFunc(c.hosts, func(h Host) bool {
+		return mac != "" && (h.MAC == mac || h.Second != nil && h.Second.MAC == mac)
+	})
 	if i < 0 {
 		return Host{}, false
 	}

@@ -32,7 +32,7 @@ logs in ` + cluster.StateDir + `/HOST/logs. Needs root.`,
 	root.AddCommand(
 		buildCommand(), upCommand(), downCommand(), statusCommand(), kubeconfigCommand(),
 		loadCommand(), installCommand(), kubectlCommand(), execCommand(),
-		faultCommand(), separateCommand(), rejoinCommand(),
+		faultCommand(), separateCommand(), rejoinCommand(), fabricCommand(), proxyCommand(),
 	)
 	return root
 }
@@ -66,6 +66,8 @@ func upCommand() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&o.Nodes, "nodes", 3, "number of nodes")
 	cmd.Flags().IntVar(&o.Clients, "clients", 1, "number of clients on the LAN")
+	cmd.Flags().IntVar(&o.LANs, "lans", 1, "number of LANs, 1 or 2")
+	cmd.Flags().StringVar((*string)(&o.Fabric), "fabric", string(cluster.Switched), fmt.Sprintf("kind of the LAN: one of %v", cluster.Fabrics()))
 	return cmd
 }
 
@@ -201,14 +203,41 @@ func execCommand() *cobra.Command {
 }
 
 func faultCommand() *cobra.Command {
-	return &cobra.Command{
+	var lan int
+	cmd := &cobra.Command{
 		Use:   "fault HOST FAULT",
 		Short: "Do something to a node, a client or the control plane",
 		Long: fmt.Sprintf("Faults of a node: %v\nFaults of a client: %v\nFaults of %s: %v\n\nEach is undone by its counterpart, and by nothing else.",
 			cluster.NodeFaults(), cluster.ClientFaults(), cluster.ControlPlane, cluster.ControlPlaneFaults()),
 		Args: cobra.ExactArgs(2),
 		RunE: withCluster(func(ctx context.Context, c *cluster.Cluster, args []string) error {
-			return c.Fault(ctx, args[0], cluster.Fault(args[1]))
+			return c.FaultOn(ctx, args[0], lan, cluster.Fault(args[1]))
+		}),
+	}
+	cmd.Flags().IntVar(&lan, "lan", 1, "which LAN, for faults of a host's LAN")
+	return cmd
+}
+
+func fabricCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "fabric KIND",
+		Short: "Make the LAN one of another kind",
+		Long:  fmt.Sprintf("Kinds: %v", cluster.Fabrics()),
+		Args:  cobra.ExactArgs(1),
+		RunE: withCluster(func(ctx context.Context, c *cluster.Cluster, args []string) error {
+			return c.SetFabric(ctx, cluster.Fabric(args[0]))
+		}),
+	}
+}
+
+func proxyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:       "proxy-arp on|off",
+		Short:     "Let the gateway answer every ARP request on the LAN, or no longer",
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		ValidArgs: []string{"on", "off"},
+		RunE: withCluster(func(ctx context.Context, c *cluster.Cluster, args []string) error {
+			return c.ProxyARP(ctx, args[0] == "on")
 		}),
 	}
 }
