@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
+	"github.com/arpeggio-lb/arpeggio/test/cluster"
+	"github.com/arpeggio-lb/arpeggio/test/cluster/probe"
+)
+
+const (
+	namespace     = "default"
+	system        = cluster.SystemNamespace
+	settleTimeout = 2 * time.Minute
+)
+
+// world is the cluster with Arpeggio on it.
+type world struct {
+	lab *cluster.Cluster
+	api client.Client
+}
+
+// newWorld starts the lab and installs Arpeggio, its pool and the pods that answer.
+func newWorld(ctx context.Context, peers bool) (*world, error) {
+	root, err := cluster.SourceRoot()
+	if err != nil {
+		return nil, err
+	}
+	o := cluster.Options{Progress: os.Stderr, Clients: 1}
+	if peers {
+		o.Clients += len(peerHosts)
+	}
+	lab, err := cluster.Up(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	lab = lab.WithProgress(os.Stderr)
+	if err := errors.Join(lab.Load(ctx, filepath.Join(root, "bin", "arpeggio.tar")), lab.Install(ctx)); err != nil {
+		return nil, err
+	}
+	kinds := runtime.NewScheme()
+	if err := errors.Join(scheme.AddToScheme(kinds), v1alpha1.AddToScheme(kinds)); err != nil {
+		return nil, err
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", lab.Kubeconfig())
+	if err != nil {
+		return nil, err
+	}
+	config.QPS = -1
+	api, err := client.New(config, client.Options{Scheme: kinds})
+	if err != nil {
+		return nil, err
+	}
+	// The steps of faults are told by the bench itself.
+	w := &world{lab: lab.WithProgress(nil), api: api}
+	if err := w.apply(ctx, pool, backends); err != nil {
+		return nil, err
+	}
+	return w, w.settle(ctx)
+}
+
+func (w *world) kubectl(ctx context.Context, args ...string) error {
+	out, err := w.lab.Kubectl(ctx, args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+func (w *world) apply(ctx context.Context, manifests ...string) error {
+	cmd := w.lab.Kubectl(ctx, "apply", "-f", "-")
+	cmd.Stdin = strings.NewReader(strings.Join(manifests, "\n---\n"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("kubectl apply: %w: %s", err, out)
+	}
+	return nil
+}
+
+// until calls f until it gives no error; then, or when it is too late, that is the result.
+func until(ctx context.Context, bound time.Duration, f func() error) error {
+	for deadline := time.Now().Add(bound); ; {
+		err := f()
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+		if stop := sleep(ctx, 100*time.Millisecond); stop != nil {
+			return errors.Join(stop, err)
+		}
+	}
+}
+
+// settle waits until all nodes, agents, managers and pods are ready.
+func (w *world) settle(ctx context.Context) error {
+	return until(ctx, settleTimeout, func() error {
+		var nodes corev1.NodeList
+		var agents appsv1.DaemonSet
+		var deployments appsv1.DeploymentList
+		if err := errors.Join(
+			w.api.List(ctx, &nodes),
+			w.api.Get(ctx, client.ObjectKey{Namespace: system, Name: "arpeggio-agent"}, &agents),
+			w.api.List(ctx, &deployments),
+		); err != nil {
+			return err
+		}
+		for _, n := range nodes.Items {
+			for _, c := range n.Status.Conditions {
+				if c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue {
+					return fmt.Errorf("node %s is not ready: %s", n.Name, c.Message)
+				}
+			}
+		}
+		if s := agents.Status; s.ObservedGeneration != agents.Generation || s.NumberReady != int32(len(nodes.Items)) || s.UpdatedNumberScheduled != s.NumberReady {
+			return fmt.Errorf("agents: %+v", s)
+		}
+		for _, d := range deployments.Items {
+			if s := d.Status; s.ObservedGeneration != d.Generation || s.Replicas != *d.Spec.Replicas || s.AvailableReplicas != s.Replicas {
+				return fmt.Errorf("deployment %s: %+v", d.Name, s)
+			}
+		}
+		return nil
+	})
+}
+
+// spoken waits until somebody speaks for all addresses of a Service, and others could.
+func (w *world) spoken(ctx context.Context, name string) (v1alpha1.VIPAnnouncement, error) {
+	var a v1alpha1.VIPAnnouncement
+	return a, until(ctx, settleTimeout, func() error {
+		a = v1alpha1.VIPAnnouncement{}
+		if err := w.api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &a); err != nil {
+			return err
+		}
+		if !meta.IsStatusConditionTrue(a.Status.Conditions, v1alpha1.Announced) || a.Status.Node == "" || len(a.Status.Addresses) != len(a.Spec.Addresses) || len(a.Spec.Candidates) < 2 {
+			return fmt.Errorf("%s: %q speaks for %v of %v, candidates %v", name, a.Status.Node, a.Status.Addresses, a.Spec.Addresses, a.Spec.Candidates)
+		}
+		return nil
+	})
+}
+
+func addresses(a v1alpha1.VIPAnnouncement) []netip.Addr {
+	var all []netip.Addr
+	for _, x := range a.Spec.Addresses {
+		all = append(all, netip.MustParseAddr(x.Address))
+	}
+	return all
+}
+
+// serveFrom makes the Services' pods those on all nodes but one, and waits until every node's kube-proxy knows.
+func (w *world) serveFrom(ctx context.Context, allBut string, addrs []netip.Addr) error {
+	var pods corev1.PodList
+	if err := w.api.List(ctx, &pods, client.InNamespace(namespace), client.MatchingLabels{"app": "echo"}); err != nil {
+		return err
+	}
+	for i := range pods.Items {
+		p := &pods.Items[i]
+		serves := `"yes"`
+		if p.Spec.NodeName == allBut {
+			serves = "null"
+		}
+		patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"serves":`+serves+`}}}`))
+		if err := w.api.Patch(ctx, p, patch); err != nil {
+			return err
+		}
+	}
+	if err := sleep(ctx, 2*time.Second); err != nil { // kube-proxy's rules come after the slice
+		return err
+	}
+	for _, addr := range addrs {
+		if err := w.reachable(ctx, addr, allBut); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reachable waits until requests to an address are all answered, and none of them on a node.
+func (w *world) reachable(ctx context.Context, addr netip.Addr, notOn string) error {
+	return until(ctx, 30*time.Second, func() error {
+		p, err := w.lab.Probe(ctx, askingClient, probe.Config{Kind: probe.UDP, Target: netip.AddrPortFrom(addr, servicePort), Timeout: 200 * time.Millisecond})
+		if err != nil {
+			return err
+		}
+		if err := sleep(ctx, 300*time.Millisecond); err != nil {
+			return err
+		}
+		r, err := p.Stop()
+		if err != nil {
+			return err
+		}
+		for who := range r.Answers {
+			if notOn != "" && strings.Contains(who, "node="+notOn) {
+				return fmt.Errorf("%s is still answered on %s", addr, notOn)
+			}
+		}
+		if len(r.Lost) > 0 {
+			return fmt.Errorf("%s; errors %v", r, r.Errors)
+		}
+		return nil
+	})
+}
+
+// agent is the name of the agent's pod on a node.
+func (w *world) agent(ctx context.Context, node string) (string, error) {
+	var pods corev1.PodList
+	if err := w.api.List(ctx, &pods, client.InNamespace(system), client.MatchingLabels{"app.kubernetes.io/component": "agent"}); err != nil {
+		return "", err
+	}
+	for _, p := range pods.Items {
+		if p.Spec.NodeName == node {
+			return p.Name, nil
+		}
+	}
+	return "", fmt.Errorf("no agent on %s", node)
+}
