@@ -19,8 +19,7 @@ type store struct {
 	beats   []beat           // by node
 	past    []beat           // all heartbeats, for stale reads
 	log     []change
-	old     []election.Lease // what stood at some time, for setting it back
-	hands   map[epoch]hand   // who wrote an epoch, and for whom
+	hands   map[epoch]hand // who wrote an epoch, and for whom
 	recent  [][]time.Duration
 	made    int
 	writes  int
@@ -53,6 +52,7 @@ type change struct {
 	beat   beat
 	of     int
 	lease  election.Lease
+	at     time.Duration
 }
 
 func (s *store) away() int { return s.down + s.refused }
@@ -141,6 +141,7 @@ func (s *store) read(node int) beat {
 
 // tell hands a change to the watches.
 func (s *store) tell(c change) {
+	c.at = s.world.now
 	s.log = append(s.log, c)
 	for _, h := range s.world.hosts {
 		if c.isBeat && c.beat.node != h.index {
