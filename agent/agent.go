@@ -162,10 +162,10 @@ func Run(ctx context.Context, o Options) error {
 		l, report, publics, events, voice, voice.after(beat), leases, announcements, links{put: l.put},
 		&health{address: o.HealthAddress, incarnation: o.Incarnation, log: o.Log.WithName("health"), pulse: l.pulse, now: l.now, synced: voice.ready, shadow: func() bool { return !voice.isHeld() }},
 	}
+	var known memory.Snapshot
 	if o.StateDir != "" {
 		path := filepath.Join(o.StateDir, memoryFile)
-		known, err := memory.Load(path)
-		if err != nil {
+		if known, err = memory.Load(path); err != nil {
 			o.Log.Info("nothing is known of before this start", "err", err.Error())
 		}
 		if known.Node == o.Node && known.Installation == o.Installation {
@@ -175,6 +175,12 @@ func Run(ctx context.Context, o Options) error {
 		l.keeper = w
 		tasks = append(tasks, voice.after(w))
 	}
+	proxy, err := newFollower(o.KubeProxyHealthURL, known.ProxyAnswered, l.put)
+	if err != nil {
+		return err
+	}
+	l.proxied.asks = proxy
+	tasks = append(tasks, proxy)
 
 	// What runs outlives ctx: the handovers need it all.
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/arpeggio-lb/arpeggio/agent/election"
+	"github.com/arpeggio-lb/arpeggio/agent/forward"
 	"github.com/arpeggio-lb/arpeggio/agent/link"
 	"github.com/arpeggio-lb/arpeggio/agent/lock"
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
@@ -45,6 +46,7 @@ type (
 	leave struct{}
 	// voiceHeld says that this process holds the lock of the node's voice: it may speak.
 	voiceHeld struct{ inheritance *lock.Inheritance }
+	proxySaid struct{ ready forward.Ready }
 	// bequest asks for what is spoken for, to be handed on.
 	bequest struct{ reply chan<- lock.Inheritance }
 )
@@ -58,3 +60,4 @@ func (peerRead) input()            {}
 func (leave) input()               {}
 func (voiceHeld) input()           {}
 func (bequest) input()             {}
+func (proxySaid) input()           {}

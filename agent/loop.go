@@ -84,6 +84,7 @@ type loop struct {
 	witnesses map[string][]netip.Addr // by interface
 	claims    []claimTo               // to be sent once the tables are published
 	vanished  vanished
+	proxied   proxied
 	keeper    keeper // nil: nothing is kept
 	memory    recollection
 	beats     beats
@@ -183,6 +184,7 @@ func (l *loop) turn() time.Duration {
 	l.publish()
 	l.claim()
 	l.lookAround(now)
+	l.want()
 	l.keep()
 	next := l.readPeers(now)
 	// Last: a gate that opens must find only voices that the elections know of by now.

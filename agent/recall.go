@@ -41,7 +41,7 @@ func (l *loop) keep() {
 	if l.keeper == nil || !l.keeper.Due() {
 		return
 	}
-	s := memory.Snapshot{Node: l.config.Node, Installation: l.installation}
+	s := memory.Snapshot{Node: l.config.Node, Installation: l.installation, ProxyAnswered: l.proxied.said.Answered}
 	for _, name := range slices.Sorted(maps.Keys(l.reigns)) {
 		r := l.reigns[name]
 		if r.object != nil {

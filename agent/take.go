@@ -36,6 +36,8 @@ func (l *loop) take(in input) {
 		l.answered(in)
 	case peerRead:
 		l.peerRead(in)
+	case proxySaid:
+		l.said(in.ready)
 	case voiceHeld:
 		l.hold(in)
 	case bequest:
@@ -170,13 +172,15 @@ func (l *loop) relink() {
 func (l *loop) stepPolicy(r *reign) {
 	l.guard(r, func() {
 		r.carry(l.facts)
-		l.moved = true
+		l.moved, l.proxied.stale = true, true
 		l.mark(r)
 		switch {
 		case r.announcement == nil:
 			l.stepNow(r, election.PolicyGone{})
 		case l.linked:
-			l.stepNow(r, election.PolicySeen{Policy: r.policy(l.config.Node, l.facts, l.ports.trouble)})
+			p := r.policy(l.config.Node, l.facts, l.ports.trouble)
+			p.Unready = !l.proxied.ready(r.announcement.Spec.HealthCheckNodePort)
+			l.stepNow(r, election.PolicySeen{Policy: p})
 		}
 	})
 }
