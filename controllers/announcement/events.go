@@ -36,7 +36,7 @@ func doubted(installation *corev1.Namespace, v sight.Verdict) journal.Entry {
 
 // believed says that announcements are written again.
 func believed(installation *corev1.Namespace, v sight.Verdict) journal.Entry {
-	note := "announcements are written again: all that was lost from view is seen again"
+	note := "announcements are written again: what was lost from view is seen again, or more than half of it"
 	if !v.Restored {
 		note = "announcements are written again: what was lost from view has not come back, and counts as gone"
 	}

@@ -4,9 +4,10 @@
 // what order they are preferred. It is pure: what is known of the nodes goes in, a Ranking
 // comes out.
 //
-// It promises the same answer to the same question whatever the order of the nodes, that a
-// node which leaves or joins changes nothing in the order of the others, and that the owner
-// stays first while it may speak.
+// It promises the same answer to the same question whatever the order of the nodes, that
+// the owner stays first while it may speak, and that Services which are ranked one after
+// the other are spread over equal nodes so that these differ by at most one (ADR 7). Spread
+// is the ledger that counts for it.
 //
 // It is policy, not liveness: a silent node is ranked last and never left out, because
 // whether a node lives is the agents' business (docs/architecture.md). Only nodes that must

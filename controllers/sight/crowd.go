@@ -50,23 +50,16 @@ func (c *crowd) tidy(now time.Duration, there func(string) bool) {
 }
 
 // lost counts those that turned of late, and of how many: those that were well before.
-func (c *crowd) lost(now time.Duration) (lost, of int) {
-	for _, at := range c.turned {
-		if now-at < atOnce {
-			lost++
-		}
-	}
-	return lost, c.fit + lost
-}
+func (c *crowd) lost(now time.Duration) (lost, of int) { return c.missing(now - atOnce) }
 
-// whole tells whether all that have turned since are well again.
-func (c *crowd) whole(since time.Duration) bool {
+// missing counts those that have turned since and are not well again, and of how many.
+func (c *crowd) missing(since time.Duration) (missing, of int) {
 	for _, at := range c.turned {
 		if at > since {
-			return false
+			missing++
 		}
 	}
-	return true
+	return missing, c.fit + missing
 }
 
 // accept makes what is so the way it is.

@@ -12,6 +12,9 @@ const (
 	atOnce = 10 * time.Second
 	// patience is how long nothing is written when the view is not believed.
 	patience = time.Minute
+	// steady is how long no more than half must be missing before the rest is believed to be
+	// gone: what comes back into view comes one by one.
+	steady = 5 * time.Second
 	// fewest is how many must change for the worse before that is a reason for doubt: in a
 	// cluster of two or three nodes, the loss of one is none.
 	fewest = 2
@@ -23,7 +26,8 @@ type Sight struct {
 	nodes, announcements crowd
 
 	blind        bool
-	since, until time.Duration
+	since, until time.Duration // those that turned since then are missing; blind until then
+	better       time.Duration // since when no more than half are missing
 	why          string
 }
 
@@ -67,7 +71,7 @@ type Verdict struct {
 	For   time.Duration
 	Why   string
 	// Changed: the judgment was another one the last time. Restored: blindness ended
-	// because all is there again, and not because its time is over.
+	// because there is no reason for it any more, and not because its time is over.
 	Changed, Restored bool
 }
 
@@ -76,7 +80,7 @@ func (s *Sight) Judge(now time.Duration) Verdict {
 	was := s.blind
 	restored := false
 	if s.blind {
-		restored = s.nodes.whole(s.since) && s.announcements.whole(s.since)
+		restored = s.restored(now)
 		s.blind = !restored && now < s.until
 		if !s.blind && !restored {
 			// The time is over: what is missing is gone. It is no reason for doubt again.
@@ -93,7 +97,7 @@ func (s *Sight) Judge(now time.Duration) Verdict {
 			s.blind = true
 		}
 		if s.blind {
-			s.since, s.until = now-atOnce, now+patience
+			s.since, s.until, s.better = now-atOnce, now+patience, now
 		}
 	}
 	v := Verdict{Blind: s.blind, Changed: s.blind != was, Restored: restored, Why: s.why}
@@ -101,6 +105,17 @@ func (s *Sight) Judge(now time.Duration) Verdict {
 		v.For = s.until - now
 	}
 	return v
+}
+
+// restored tells whether all that were lost are there again, or steadily no more than
+// half are missing.
+func (s *Sight) restored(now time.Duration) bool {
+	nodes, ofNodes := s.nodes.missing(s.since)
+	announcements, ofAnnouncements := s.announcements.missing(s.since)
+	if doubtful(nodes, ofNodes) || doubtful(announcements, ofAnnouncements) {
+		s.better = now
+	}
+	return nodes+announcements == 0 || now-s.better >= steady
 }
 
 // doubtful: more than half, and not just one.

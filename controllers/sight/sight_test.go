@@ -111,7 +111,7 @@ func TestWholeAgain(t *testing.T) {
 	g.Judge(s)
 	g.Nodes(2*s, seen(3, "n1"))
 	if v := g.Judge(2 * s); !v.Blind {
-		t.Error("half of it is enough")
+		t.Error("one that is back is enough")
 	}
 	g.Nodes(3*s, seen(3))
 	if v := g.Judge(3 * s); v.Blind || !v.Changed || !v.Restored {
@@ -119,6 +119,30 @@ func TestWholeAgain(t *testing.T) {
 	}
 	if v := g.Judge(4 * s); v.Changed {
 		t.Errorf("%+v", v)
+	}
+}
+
+// No more than half are missing any longer: after a while the rest is believed to be gone.
+func TestHalfAgain(t *testing.T) {
+	g := New()
+	g.Nodes(0, seen(3))
+	for _, step := range []struct {
+		at    time.Duration
+		bad   []string
+		blind bool
+	}{
+		{1 * s, []string{"n1", "n2"}, true},
+		{3 * s, []string{"n1"}, true},
+		{7 * s, []string{"n1", "n3"}, true}, // another one: it is not steady
+		{8 * s, []string{"n1"}, true},
+		{11 * s, []string{"n1"}, true},
+		{12 * s, []string{"n1"}, false},
+		{30 * s, []string{"n1"}, false},
+	} {
+		g.Nodes(step.at, seen(3, step.bad...))
+		if v := g.Judge(step.at); v.Blind != step.blind || v.Changed && !v.Blind && !v.Restored {
+			t.Errorf("at %v: %+v", step.at, v)
+		}
 	}
 }
 

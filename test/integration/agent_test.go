@@ -29,6 +29,16 @@ func (w *world) node(name string, interfaces ...v1alpha1.InterfaceFacts) *corev1
 // facts writes what the agent of a node would.
 func (w *world) facts(node string, interfaces ...v1alpha1.InterfaceFacts) {
 	w.t.Helper()
+	w.tell(node, interfaces...)
+	w.create(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
+		Namespace: system, Name: v1alpha1.NodeLease(node),
+		Labels: map[string]string{v1alpha1.LabelWatch: v1alpha1.WatchNode(node)},
+	}})
+}
+
+// tell writes the facts of a node and no heartbeat.
+func (w *world) tell(node string, interfaces ...v1alpha1.InterfaceFacts) {
+	w.t.Helper()
 	text, err := v1alpha1.Facts{Version: "test", Interfaces: interfaces}.Encode()
 	if err != nil {
 		w.t.Fatal(err)
@@ -37,10 +47,6 @@ func (w *world) facts(node string, interfaces ...v1alpha1.InterfaceFacts) {
 		Namespace: system, Name: v1alpha1.FactsLease(node),
 		Labels:      map[string]string{v1alpha1.LabelWatch: v1alpha1.WatchFacts},
 		Annotations: map[string]string{v1alpha1.AnnotationFacts: text},
-	}})
-	w.create(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
-		Namespace: system, Name: v1alpha1.NodeLease(node),
-		Labels: map[string]string{v1alpha1.LabelWatch: v1alpha1.WatchNode(node)},
 	}})
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -116,7 +117,9 @@ func TestSpreadOf300(t *testing.T) {
 	w.pool("lan", addresses("192.168.8.0/21"))
 	stop := w.manager()
 	w.services("web", 300)
+	began := time.Now()
 	w.stand(300, 100, 100)
+	t.Logf("300 Services stand %v after the last was created", time.Since(began))
 	_, next, err := w.firsts(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +158,7 @@ func TestSpreadOf300(t *testing.T) {
 
 	w.node("node4", card("eth0", "192.168.1.4/16"))
 	w.services("late", 30)
-	w.eventually(func(ctx context.Context) error {
+	w.eventuallyWithin(2*patience, func(ctx context.Context) error {
 		first, _, err := w.firsts(ctx)
 		if want := map[string]int{"node1": 110, "node2": 110, "node3": 110, "node4": 30}; err == nil && !maps.Equal(first, want) {
 			err = fmt.Errorf("%v, want %v", first, want)
@@ -170,7 +173,7 @@ func TestSpreadOf300(t *testing.T) {
 	}
 	n.Annotations = map[string]string{v1alpha1.AnnotationDrain: "new kernel"}
 	w.update(&n)
-	w.eventually(func(ctx context.Context) error {
+	w.eventuallyWithin(2*patience, func(ctx context.Context) error {
 		first, _, err := w.firsts(ctx)
 		if err == nil && (first["node2"] != 0 || first["node1"]+first["node3"]+first["node4"] != 360) {
 			err = fmt.Errorf("%v", first)
