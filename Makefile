@@ -63,7 +63,7 @@ e2e: bin/lab image manifests ## the real cluster, seen from a client on its LAN,
 	go test -count=1 -p 1 -timeout 30m -tags e2e -v ./test/e2e/...
 
 .PHONY: bench-failover
-bench-failover: bin/lab image manifests ## what clients notice of faults, beside keepalived (root; hours; BENCH_ROUNDS, BENCH_ONLY, BENCH_RESUME=1)
+bench-failover: bin/lab image manifests ## what clients notice of faults, beside keepalived (root; long; BENCH_ROUNDS, BENCH_ONLY, BENCH_RESUME=1)
 	go build -o $(BIN)/bench-failover ./test/bench/failover
 	$(BIN)/bench-failover
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package cluster runs a real Kubernetes cluster on one machine.
 //
 // Every host is a network namespace joined by veth pairs to two bridges: a LAN, on which nodes, clients and a gateway

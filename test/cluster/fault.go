@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -210,10 +212,10 @@ func (c *Cluster) boot(ctx context.Context, h Host) error {
 			return err
 		}
 	}
-	switch h.Role {
-	case RoleClient:
+	if h.Role == RoleClient {
 		return nil
-	case RoleNode:
+	}
+	if h.Role == RoleNode {
 		return startMachine(nodeSpec(h, c.state.Binaries), c.state.Binaries)
 	}
 	return startMachine(controlPlaneSpec(h, c.state.Binaries), c.state.Binaries)

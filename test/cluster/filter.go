@@ -53,7 +53,8 @@ func separateRules(a, b string) string {
 }`, a, b)
 }
 
-// portRules are the rules of nftables, in the bridge family, that make up a fault of one port. What the port sends is
+// portRules are the rules of nftables, in the bridge family, that make up a fault of one port: MuteLAN, DeafLAN
+// or NoBroadcast. What the port sends is
 // dropped before the bridge sees it, so a capture does not see it either.
 func portRules(port string, f Fault) string {
 	const group = "ether daddr & 01:00:00:00:00:00 != 00:00:00:00:00:00"
@@ -63,15 +64,13 @@ func portRules(port string, f Fault) string {
 	to := func(match string) string {
 		return fmt.Sprintf("chain to { type filter hook postrouting priority 300; oifname %q %s drop; }\n", port, match)
 	}
-	switch f {
-	case MuteLAN:
+	if f == MuteLAN {
 		return from("")
-	case DeafLAN:
-		return to("")
-	case NoBroadcast:
-		return from(group) + to(group)
 	}
-	return ""
+	if f == DeafLAN {
+		return to("")
+	}
+	return from(group) + to(group)
 }
 
 func filterPort(ctx context.Context, port string, f Fault) error {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -32,8 +34,9 @@ const (
 	ManagementBridge = "mgmt"
 	// LANInterface is the name a host knows its link to the LAN by.
 	LANInterface = "eth0"
-	// SecondLANBridge and SecondLANInterface are the same of the second LAN, where there is one ([Options].LANs).
-	SecondLANBridge    = "lan2"
+	// SecondLANBridge is the name of the second LAN's bridge there, in use with two of [Options].LANs.
+	SecondLANBridge = "lan2"
+	// SecondLANInterface is the name a host knows its link to the second LAN by.
 	SecondLANInterface = "eth1"
 	// ManagementInterface is the name a host knows its link to the management network by.
 	ManagementInterface = "mgmt0"

@@ -114,7 +114,8 @@ func (b *bench) run(ctx context.Context) error {
 		}
 		results = append(results, r)
 	}
-	return errors.Join(b.report(results, failed), b.write(results))
+	b.report(results, failed)
+	return b.write(results)
 }
 
 func (b *bench) file(name string) string { return filepath.Join(b.folder, name+".json") }
@@ -163,19 +164,14 @@ func (b *bench) write(results []result) error {
 }
 
 // report prints the tables, what does not hold, what was not measured and the time that all took.
-func (b *bench) report(results []result, failed []string) error {
+func (b *bench) report(results []result, failed []string) {
 	var faults, others [][]string
 	var missed []figure.Figure
 	for _, r := range results {
 		if len(r.Rounds) > 0 {
 			faults = append(faults, r.row())
-		}
-		for _, f := range r.Figures {
-			target := "-"
-			if f.Target != nil {
-				target = fmt.Sprintf("%g", *f.Target)
-			}
-			others = append(others, []string{f.Name, fmt.Sprintf("%g %s", f.Value, f.Unit), target})
+		} else {
+			others = append(others, r.lines()...)
 		}
 		for _, f := range r.figures() {
 			if f.Holds != nil && !*f.Holds {
@@ -188,7 +184,7 @@ func (b *bench) report(results []result, failed []string) error {
 		fmt.Println(figure.Table(head, faults))
 	}
 	if len(others) > 0 {
-		fmt.Println(figure.Table([]string{"what", "value", "target"}, others))
+		fmt.Println(figure.Table([]string{"what", "value", "target", "notes"}, others))
 	}
 	fmt.Printf("%d figures do not hold:\n", len(missed))
 	for _, f := range missed {
@@ -198,5 +194,4 @@ func (b *bench) report(results []result, failed []string) error {
 		fmt.Printf("- not measured: %s\n", f)
 	}
 	fmt.Printf("\n%s in all; the figures are in %s.jsonl\n", time.Since(b.began).Round(time.Second), b.folder)
-	return nil
 }

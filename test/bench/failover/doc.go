@@ -19,5 +19,5 @@
 // is asked nothing, sends who-has (ARP, or Neighbor Solicitation) every 10 ms; a capture at the switch hears every
 // answer. The outage is the longest silence a fault is in. Pods that answer do not stand on the node that the fault
 // hits: what is measured is the address, not how long a dead endpoint stays in its slice. The noise floor is the
-// longest silence of the same probes in a time of the same length just before the fault.
+// longest silence of the same probes in a time of the same length, at most 20 s, just before the fault.
 package main

@@ -136,7 +136,7 @@ func (p *peers) round(ctx context.Context, f fault) (fast, slow round, err error
 		err = fmt.Errorf("keepalived on %s does not become master (%q speaks); log: %s", p.first, master.Name, filepath.Join(p.dir, p.first+".log"))
 	}
 	calm := time.Now()
-	err = errors.Join(err, sleep(ctx, max(5*time.Second, p.lasted[f.name])))
+	err = errors.Join(err, sleep(ctx, min(max(5*time.Second, p.lasted[f.name]), longestCalm)))
 	mark := time.Now()
 	if err == nil {
 		err = errors.Join(f.peer(ctx, p), w.untilWell(ctx, mark, max(f.during, 5*time.Second), atMost))

@@ -173,3 +173,19 @@ func (r result) row() []string {
 		fmt.Sprint(total(r.Rounds, func(x round) int { return x.Moves })), target, peer(r.Slow), peer(r.Fast), strings.Join(r.Notes, "; "),
 	}
 }
+
+// lines are the figures of a result that has no rounds, as rows of a table.
+func (r result) lines() [][]string {
+	var rows [][]string
+	for i, f := range r.Figures {
+		target, notes := "-", ""
+		if f.Target != nil {
+			target = fmt.Sprintf("%g", *f.Target)
+		}
+		if i == 0 {
+			notes = strings.Join(r.Notes, "; ")
+		}
+		rows = append(rows, []string{f.Name, fmt.Sprintf("%g %s", f.Value, f.Unit), target, notes})
+	}
+	return rows
+}

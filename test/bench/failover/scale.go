@@ -103,7 +103,7 @@ func (b *bench) scatter(ctx context.Context, c crowd) error {
 		deleting := b.api.DeleteAllOf(ctx, &corev1.Service{}, client.InNamespace(c.name))
 		var services corev1.ServiceList
 		if err := b.api.List(ctx, &services, client.InNamespace(c.name), client.Limit(1)); err != nil || len(services.Items) > 0 {
-			return errors.Join(errors.New("Services are left"), deleting, err)
+			return errors.Join(errors.New("some Services are left"), deleting, err)
 		}
 		all, err := b.crowd(ctx, c)
 		if err == nil && len(all) > 0 {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
+	"github.com/arpeggio-lb/arpeggio/test/bench/figure"
 	"github.com/arpeggio-lb/arpeggio/test/cluster"
 )
 
@@ -22,7 +23,7 @@ type fault struct {
 	peer func(ctx context.Context, p *peers) error
 	// during is how long to look at least.
 	during time.Duration
-	// moves says that another node must speak at the end, or the fault has not happened.
+	// moves says that another node must speak at the end, or nothing was measured.
 	moves bool
 	// streams says that TCP connections are watched too.
 	streams bool
@@ -41,6 +42,9 @@ type limits struct {
 // atMost bounds how long a fault is looked at that does not end.
 const atMost = 25 * time.Second
 
+// longestCalm is how long the noise is listened to at most.
+const longestCalm = 20 * time.Second
+
 // round is what one fault did.
 type round struct {
 	V4, V6 sight
@@ -52,6 +56,7 @@ type round struct {
 func (b *bench) fault(ctx context.Context, f fault) (result, error) {
 	r := result{Name: f.name, What: f.what, limits: f.limits}
 	services := serviceNames(f.services)
+	unmoved := 0
 	for i := range b.rounds {
 		x, err := b.round(ctx, f, services)
 		if err != nil {
@@ -59,9 +64,16 @@ func (b *bench) fault(ctx context.Context, f fault) (result, error) {
 		}
 		b.say("%s, round %d: %s", f.name, i+1, x)
 		if f.moves && x.Moves == 0 {
-			r.Notes = append(r.Notes, fmt.Sprintf("round %d: nothing moved", i+1))
+			unmoved++
 		}
 		r.Rounds = append(r.Rounds, x)
+	}
+	if f.moves {
+		// Where nothing moved, what was measured is no move.
+		r.Figures = append(r.Figures, figure.Lower(f.name+" rounds in which nothing moved", float64(unmoved), "rounds").AtMost(0))
+	}
+	if unmoved > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("nothing moved in %d rounds", unmoved))
 	}
 	if f.peer != nil && b.peers != nil {
 		for i := range b.rounds {
@@ -98,7 +110,7 @@ func (b *bench) round(ctx context.Context, f fault, services []string) (_ round,
 	if err != nil {
 		return round{}, err
 	}
-	calm := max(5*time.Second, b.lasted[f.name])
+	calm := min(max(5*time.Second, b.lasted[f.name]), longestCalm)
 	if err := sleep(ctx, calm); err != nil {
 		return round{}, err
 	}

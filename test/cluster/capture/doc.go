@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package capture tells who answers for which address on a LAN.
 //
 // [Open] listens at one point, a Linux bridge, and sees every frame that the bridge forwards exactly once, with the

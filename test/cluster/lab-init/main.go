@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command lab-init is the first process of a machine of the lab; see package machine. It is not run by hand.
 package main
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command lab-probe runs one probe (see package probe) in the network namespace it is started in. Its argument is the
 // configuration in JSON. It writes "started" and, when it gets SIGTERM, SIGINT or the end of its input, the report in
 // JSON. It is not run by hand.

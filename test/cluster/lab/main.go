@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command lab runs a real Kubernetes cluster on this machine; see package cluster.
 package main
 

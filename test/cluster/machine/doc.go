@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package machine makes processes into a machine: it starts a program as the first process of new PID, mount, UTS and
 // IPC namespaces, inside an existing network namespace, and as that first process runs what a [Spec] lists.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package probe measures how an address answers, as one host sees it: requests at a steady pace, over UDP, HTTP, ARP or
 // Neighbor Discovery, and what came back, above all the longest time in which nothing did.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package probe
 
 import (
@@ -20,17 +22,22 @@ func Run(ctx context.Context, c Config, started func()) (Report, error) {
 		return Report{}, err
 	}
 	switch c.Kind {
+	case UDP:
+		return runRequests(ctx, c, askUDP, started)
+	case HTTP:
+		return runRequests(ctx, c, askHTTP, started)
 	case ARP, NDP:
 		return runNeighbor(ctx, c, started)
-	case Sweep:
-		return runSweep(ctx, c, started)
 	case Stream:
 		return runStream(ctx, c, started)
+	case Sweep:
+		return runSweep(ctx, c, started)
 	}
-	ask := askUDP
-	if c.Kind == HTTP {
-		ask = askHTTP
-	}
+	return Report{}, fmt.Errorf("unknown kind %q", c.Kind)
+}
+
+// runRequests is Run for requests that know nothing of each other.
+func runRequests(ctx context.Context, c Config, ask func(context.Context, Config) (string, error), started func()) (Report, error) {
 	var (
 		wait     sync.WaitGroup
 		mu       sync.Mutex // guards requests

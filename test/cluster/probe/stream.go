@@ -60,7 +60,7 @@ func runStream(ctx context.Context, c Config, started func()) (Report, error) {
 // ask sends one request on the connection, which is made if there is none.
 func (s *stream) ask(c Config, deadline time.Time) (string, error) {
 	if s.conn == nil {
-		conn, err := (&net.Dialer{Deadline: deadline}).Dial("tcp", c.Target.String()) //nolint:noctx // it has a deadline
+		conn, err := (&net.Dialer{Deadline: deadline}).Dial("tcp", c.Target.String())
 		if err != nil {
 			return "", err
 		}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command echo answers HTTP and UDP on one port and says who answers: in one line, the pod (POD_NAME or the hostname),
 // the node (NODE_NAME, when set from spec.nodeName) and the client's address. Over UDP the datagram itself follows.
 // The port is PORT, or 8080; it listens on all addresses or, each over UDP only, on those of LISTEN (separated by

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command pause holds a pod's namespaces: it waits for SIGTERM or SIGINT and reaps what is orphaned to it.
 package main
 
