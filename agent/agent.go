@@ -160,7 +160,7 @@ func Run(ctx context.Context, o Options) error {
 
 	tasks := []task{
 		l, report, publics, events, voice, voice.after(beat), leases, announcements, links{put: l.put},
-		&health{address: o.HealthAddress, incarnation: o.Incarnation, log: o.Log.WithName("health"), pulse: l.pulse, now: l.now, synced: voice.ready, shadow: func() bool { return !voice.isHeld() }},
+		&health{address: o.HealthAddress, incarnation: o.Incarnation, log: o.Log.WithName("health"), pulse: l.pulse, now: l.now, synced: voice.ready, shadow: voice.waits},
 	}
 	var known memory.Snapshot
 	if o.StateDir != "" {
@@ -175,10 +175,7 @@ func Run(ctx context.Context, o Options) error {
 		l.keeper = w
 		tasks = append(tasks, voice.after(w))
 	}
-	proxy, err := newFollower(o.KubeProxyHealthURL, known.ProxyAnswered, l.put)
-	if err != nil {
-		return err
-	}
+	proxy := newFollower(o, known.ProxyAnswered, l.put)
 	l.proxied.asks = proxy
 	tasks = append(tasks, proxy)
 

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/arpeggio-lb/arpeggio/agent/forward"
-	"github.com/arpeggio-lb/arpeggio/agent/link"
 )
 
 // follower asks kube-proxy about Services; it does not block.
@@ -68,17 +67,11 @@ func (l *loop) said(in forward.Ready) {
 	}
 }
 
-// newFollower asks kube-proxy on this node's addresses.
-func newFollower(url string, answered bool, put func(input)) (*forward.Follower, error) {
-	links, err := link.Read()
-	if err != nil {
-		return nil, err
-	}
-	c := forward.Config{HealthURL: url, Answered: answered, Put: func(r forward.Ready) { put(proxySaid{r}) }}
-	for _, i := range links.Interfaces {
-		for _, p := range i.Prefixes {
-			c.Addresses = append(c.Addresses, p.Addr())
-		}
-	}
-	return forward.New(c), nil
+// newFollower asks kube-proxy on this node's addresses: it listens for health checks on those
+// that the node has in the API.
+func newFollower(o Options, answered bool, put func(input)) *forward.Follower {
+	return forward.New(forward.Config{
+		HealthURL: o.KubeProxyHealthURL, Answered: answered, Addresses: o.NodeIPs,
+		Put: func(r forward.Ready) { put(proxySaid{r}) },
+	})
 }
