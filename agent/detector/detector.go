@@ -61,14 +61,15 @@ func (d *Detector) Take() []Output {
 
 func (d *Detector) tell(o Output) { d.out = append(d.out, o) }
 
-// Wake tells when Tick is wanted at the latest.
+// Wake tells when Tick is wanted at the latest, as of the last call. It may move with
+// every call, either way.
 func (d *Detector) Wake() Time {
 	if d.wakeValid {
 		return d.wake
 	}
 	wake := Never
 	for _, st := range d.streamOrder {
-		wake = min(wake, st.due(d.cfg.MinTimeout), d.silentAt(st))
+		wake = min(wake, st.due(), st.silentAt())
 	}
 	for _, g := range d.ghostOrder {
 		wake = min(wake, g.next)
@@ -86,7 +87,7 @@ func (d *Detector) Tick(now Time) {
 	d.begin(now)
 	for i := 0; i < len(d.streamOrder); i++ {
 		st := d.streamOrder[i]
-		if d.silentAt(st) <= now {
+		if st.silentAt() <= now {
 			d.audible(st, false)
 		}
 		d.step(now, st)

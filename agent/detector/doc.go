@@ -19,7 +19,7 @@
 // Where no witness is known, there is never a verdict, and heartbeats must do.
 //
 // How to drive it: hand over what was heard before calling Tick, call Tick no later than
-// Wake says, carry out what Take gives. A call that comes Config.Late after Wake counts as
+// Wake says (it moves with every call), carry out what Take gives after every call. A call that comes Config.Late after Wake counts as
 // a stall of this node, and what was suspected begins anew. The same calls give the same
 // outputs, whatever the machine.
 //

@@ -114,6 +114,48 @@ func TestLatenessStartsOver(t *testing.T) {
 	}
 }
 
+// A sound that is handed over late tells of a stall as well as a late Tick does.
+func TestLateSoundStartsOver(t *testing.T) {
+	w := newWorld(t)
+	a, b := addr(1, false), addr(2, false)
+	c := w.card(1, a)
+	w.card(2, b)
+	w.gateway(Path{"eth0", false})
+	w.stand(1, "eth0", a)
+	w.stand(2, "eth0", b)
+	w.run(sec)
+	c.dead = true
+	crash := w.now
+	w.run(150 * ms)
+	w.now = w.d.Wake() + 30*ms
+	back := w.now
+	w.d.Heard(w.now, Sound{Kind: Claim, Interface: "eth0", Addr: b, From: mac(2), SameLease: true, Transitions: 1, At: crash})
+	w.run(sec)
+	if at := w.dead(a.String(), crash); at-back < 160*ms {
+		t.Errorf("told %v after the stall", at-back)
+	}
+}
+
+// A card that takes its time does not make this node look late to the others.
+func TestSlowCardBesideFast(t *testing.T) {
+	w := newWorld(t)
+	w.gateway(Path{"eth0", false})
+	for n := range 10 {
+		w.card(n+1, addr(n, false)).delay = 290 * ms
+		w.stand(n+1, "eth0", addr(n, false))
+	}
+	a := addr(20, false)
+	c := w.card(20, a)
+	w.stand(20, "eth0", a)
+	w.run(20 * sec)
+	c.dead = true
+	crash := w.now
+	w.run(sec)
+	if at := w.dead(a.String(), crash); at == 0 || at-crash > 264*ms {
+		t.Errorf("told %v after the crash", at-crash)
+	}
+}
+
 // A node that is always late gives no verdict.
 func TestAlwaysLate(t *testing.T) {
 	w := newWorld(t)
@@ -151,6 +193,11 @@ func TestTimeoutAdapts(t *testing.T) {
 		if got := of[Dead](w, 0); len(got) > 0 {
 			t.Fatalf("round trip %v: told %+v", tc.rtt, got[0])
 		}
+		for _, p := range w.d.streamOrder[0].loss.part {
+			if p.lost > 0 {
+				t.Errorf("round trip %v: %d of %d questions count as lost", tc.rtt, p.lost, p.asked)
+			}
+		}
 		from := w.now
 		w.run(10 * sec)
 		for _, o := range of[Ask](w, from) {
@@ -167,6 +214,29 @@ func TestTimeoutAdapts(t *testing.T) {
 		if d := w.dead(a.String(), 0) - got[0].Since; d < tc.min || d > tc.max {
 			t.Errorf("round trip %v: told %v after the question", tc.rtt, d)
 		}
+	}
+}
+
+// Answers that become slow are late, not lost.
+func TestSlowIsNotLost(t *testing.T) {
+	w := newWorld(t)
+	a := addr(1, false)
+	c := w.card(1, a)
+	w.gateway(Path{"eth0", false})
+	w.stand(1, "eth0", a)
+	w.run(5 * sec)
+	c.delay = 60 * ms
+	w.run(5 * sec)
+	c.lose = dice(1, 100)
+	w.run(50 * ms)
+	c.lose = nil
+	w.run(5 * sec)
+	lost, asked := 0, 0
+	for _, p := range w.d.streamOrder[0].loss.part {
+		lost, asked = lost+int(p.lost), asked+int(p.asked)
+	}
+	if lost > 1 || asked < 120 {
+		t.Errorf("%d of %d questions count as lost", lost, asked)
 	}
 }
 
@@ -191,6 +261,23 @@ func TestRoundTrips(t *testing.T) {
 	r.add(2*half+2*sec, ms, half)
 	if got := r.high(); got > 2*ms {
 		t.Errorf("after ten minutes: %v", got)
+	}
+	r = roundTrips{}
+	for i := range 2996 {
+		r.add(Time(i)*ms, ms, half)
+	}
+	for i := range 3 {
+		r.add(3*sec, 100*ms<<i, half)
+	}
+	if got := r.high(); got < 100*ms || got > 125*ms {
+		t.Errorf("three slow of 2,999: %v", got)
+	}
+	for range 10 {
+		r.add(4*sec, 100*ms, half)
+	}
+	r.add(30*time.Minute, ms, half)
+	if got := r.high(); got > 2*ms {
+		t.Errorf("after a long pause: %v", got)
 	}
 	for d := time.Duration(0); d < 2*sec; d += d/7 + 1000 {
 		if l := rttLimit(rttBucket(d)); l < d || l > d+d/4+2*time.Microsecond {

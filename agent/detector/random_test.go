@@ -28,6 +28,7 @@ func chaos(t testing.TB, r *rand.Rand, calls int) []Output {
 	var witnesses []AskWitness
 	begin := now
 	for range calls {
+		before := d.Wake()
 		switch n := r.IntN(40); {
 		case n == 0 && r.IntN(4) == 0:
 			v := View{Role: Role(r.IntN(4)), Near: r.IntN(4) > 0, Since: now - time.Duration(r.IntN(5))*sec, Transitions: r.Int32N(3)}
@@ -75,6 +76,9 @@ func chaos(t testing.TB, r *rand.Rand, calls int) []Output {
 			if wake := d.Wake(); wake <= now {
 				t.Fatalf("Tick at %v left what was due at %v", now, wake)
 			}
+		}
+		if wake := d.Wake(); wake < min(before, now) {
+			t.Fatalf("at %v something is due since %v that was not", now, wake)
 		}
 		now += time.Duration(r.IntN(3000)) * time.Microsecond
 		for _, o := range d.Take() {

@@ -85,6 +85,22 @@ func TestGhostIsTold(t *testing.T) {
 		if n := len(of[Ask](w, from)); n > 0 {
 			t.Errorf("%d questions to a node that knows", n)
 		}
+		view := View{Role: Speak, Since: w.now, Transitions: 5, Places: []Place{{Addr: all[0], Interface: "eth0", Ghost: mac(1)}}}
+		asked := func(when string, want bool) {
+			t.Helper()
+			from := w.now
+			w.d.Follow(w.now, all[0].String(), view)
+			w.take()
+			w.run(sec)
+			if got := len(of[Ask](w, from)) > 0; got != want {
+				t.Errorf("%s: asked %v, want %v", when, got, want)
+			}
+		}
+		asked("in a new epoch", true)
+		w.hear(0, Sound{Kind: Question, Interface: "eth0", Addr: all[0], From: mac(1), SameLease: true, Transitions: 5})
+		w.run(ms)
+		view.Places = append(view.Places, Place{Addr: addr(70, v6), Interface: "eth0"})
+		asked("an address more in the epoch that it knows", false)
 	})
 }
 
@@ -154,6 +170,11 @@ func TestContact(t *testing.T) {
 		w.d.Follow(w.now, "a", view(a, w.now))
 		w.run(sec)
 		count(2, "a new epoch")
+		late := question
+		late.At = w.now - sec - ms
+		w.d.Heard(w.now, late)
+		w.take()
+		count(2, "a question from before it")
 		w.hear(0, question)
 		w.run(ms)
 		count(3, "asked in the new epoch")

@@ -33,6 +33,7 @@ type stream struct {
 	timeout time.Duration // as of the round trips; 0: none yet
 	loss    losses
 	heard   Time // the last marked answer of the card
+	until   Time // when that is too long ago for it to be audible
 	bare    Time // the last one without a mark
 	audible bool
 }
@@ -42,18 +43,25 @@ type question struct {
 	target *target
 	nonce  uint32
 	sent   Time
+	until  Time // an answer is waited for
 }
 
 // wait is how long an answer is waited for.
 func (st *stream) wait(least time.Duration) time.Duration { return max(st.timeout, least) }
 
+// close ends an open question. What waited behind it is due now, and not late.
+func (st *stream) close(now Time) {
+	st.open = question{}
+	st.next = max(st.next, now)
+}
+
 // due is when step has something to do.
-func (st *stream) due(least time.Duration) Time {
+func (st *stream) due() Time {
 	switch {
 	case st.suspicion != nil:
 		return st.suspicion.next
 	case st.open.target != nil:
-		return st.open.sent + st.wait(least)
+		return st.open.until
 	default:
 		return st.next
 	}
@@ -100,7 +108,7 @@ func (d *Detector) leaveStream(t *target) {
 		st.retry = nil
 	}
 	if st.open.target == t {
-		st.open = question{}
+		st.close(d.now)
 	}
 	if s := st.suspicion; s != nil {
 		s.sample = slices.DeleteFunc(s.sample, func(x suspect) bool { return x.target == t })
@@ -113,7 +121,7 @@ func (d *Detector) leaveStream(t *target) {
 func (d *Detector) step(now Time, st *stream) {
 	for range 4 {
 		switch {
-		case len(st.targets) == 0 || st.due(d.cfg.MinTimeout) > now:
+		case len(st.targets) == 0 || st.due() > now:
 			return
 		case st.suspicion != nil:
 			d.round(now, st)
@@ -147,7 +155,7 @@ func (d *Detector) askIdle(now Time, st *stream) {
 		st.cursor++
 	}
 	nonce := d.ask(now, t, st.key.card, st.key.card, false, d.flags(now, st))
-	st.open = question{target: t, nonce: nonce, sent: now}
+	st.open = question{target: t, nonce: nonce, sent: now, until: now + st.wait(d.cfg.MinTimeout)}
 	if st.next += d.idle(); st.next <= now {
 		st.next = now + d.idle()
 	}
@@ -196,17 +204,18 @@ func (d *Detector) heardStanding(now Time, t *target, s Sound) {
 	valid := s.SameLease && s.Transitions >= t.lease.view.Transitions
 	switch s.Kind {
 	case Answer, Claim:
+		d.cardAlive(t.path, s)
 		if !own && !valid {
 			return
 		}
 		if !own {
 			d.followVoice(now, t, s.From)
+			d.cardAlive(t.path, s)
 		}
 		if s.Kind == Answer && valid {
 			t.heard = max(t.heard, s.At)
 			d.vouchFor(t, s)
 		}
-		d.cardAlive(t, s)
 		d.alive(now, t, s)
 	case Question:
 		// A speaker that was interrupted asks before it speaks again.
@@ -243,8 +252,8 @@ func (d *Detector) followVoice(now Time, t *target, card MAC) {
 }
 
 // cardAlive takes note of an answer or claim of a stream's card, whatever it is about.
-func (d *Detector) cardAlive(t *target, s Sound) {
-	st := d.streams[streamKey{card: s.From, path: t.path}]
+func (d *Detector) cardAlive(p *path, s Sound) {
+	st := d.streams[streamKey{card: s.From, path: p}]
 	if st == nil {
 		return
 	}
@@ -260,8 +269,8 @@ func (d *Detector) cardAlive(t *target, s Sound) {
 		st.timeout = min(time.Duration(d.cfg.Spread)*st.rtt.high(), d.cfg.MaxTimeout)
 	}
 	if s.At > st.heard {
-		st.heard = s.At
-		if !st.audible && d.silentFrom(st) > d.now {
+		st.heard, st.until = s.At, s.At+d.audibleFor()
+		if !st.audible && st.until > d.now {
 			d.audible(st, true)
 		}
 	}
@@ -276,7 +285,7 @@ func (d *Detector) alive(now Time, t *target, s Sound) {
 	}
 	st.mute = without(st.mute, t)
 	if st.open.target == t && s.At >= st.open.sent {
-		st.open = question{}
+		st.close(now)
 		st.loss.add(now, false)
 	}
 	if sus := st.suspicion; sus != nil && s.At >= sus.since {
@@ -303,14 +312,12 @@ func (d *Detector) audibleFor() time.Duration {
 	return max(d.cfg.AudibleFor, d.idle()*5/2)
 }
 
-func (d *Detector) silentFrom(st *stream) Time { return st.heard + d.audibleFor() }
-
 // silentAt is when a stream that is audible will not be any more.
-func (d *Detector) silentAt(st *stream) Time {
+func (st *stream) silentAt() Time {
 	if !st.audible {
 		return Never
 	}
-	return d.silentFrom(st)
+	return st.until
 }
 
 func (d *Detector) audible(st *stream, ok bool) {

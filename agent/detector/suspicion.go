@@ -157,6 +157,7 @@ func (d *Detector) settle(st *stream) {
 func (d *Detector) endSuspicion(now Time, st *stream) {
 	s := st.suspicion
 	st.suspicion = nil
+	st.close(now)
 	for _, x := range s.sample {
 		if x.target == s.first.target && x.answered && !s.counted {
 			st.loss.add(now, true)

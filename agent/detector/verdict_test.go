@@ -100,23 +100,35 @@ func TestManyDieAtOnce(t *testing.T) {
 		if n := len(of[Ask](w, crash)); n > 50 {
 			t.Errorf("%d questions", n)
 		}
+		w.run(5 * sec)
+		from, casts := w.now, 0
+		w.run(5 * sec)
+		for _, o := range of[Ask](w, from) {
+			if o.To == broadcast {
+				casts++
+			}
+		}
+		if n := len(of[Dead](w, from)); n < 4000 || n > 5000 || casts < 5 || casts > 10 {
+			t.Errorf("later: %d Leases told and %d broadcasts in 5 s", n, casts)
+		}
 	})
 }
 
-// One mute VIP among ten is told, alone, and again every second.
+// One mute VIP among forty is told, alone, and again every second, though the rotation
+// takes four.
 func TestOneMute(t *testing.T) {
 	w := newWorld(t)
-	all := addrs(10, false)
+	all := addrs(40, false)
 	c := w.card(1, all...)
 	w.gateway(Path{"eth0", false})
 	w.stand(1, "eth0", all...)
 	w.run(5 * sec)
 	from := w.now
 	c.speaks[all[4]] = false
-	w.run(6 * sec)
+	w.run(10 * sec)
 	got := of[Dead](w, from)
-	if len(got) < 4 || len(got) > 6 {
-		t.Errorf("told %d times in 6 s", len(got))
+	if len(got) < 6 || len(got) > 10 {
+		t.Errorf("told %d times in 10 s", len(got))
 	}
 	for _, o := range got {
 		if o.Lease != all[4].String() || o.Unheard {
@@ -174,6 +186,108 @@ func TestNewVIPsOfALivingCard(t *testing.T) {
 	w.run(5 * sec)
 	w.stand(1, "eth0", all[1:]...)
 	w.run(2900 * ms)
+	if got := of[Dead](w, 0); len(got) > 0 {
+		t.Errorf("told %+v", got[0])
+	}
+}
+
+// What came to a card after it was heard last does not die with it: it may not speak yet.
+func TestNewVIPsOfADeadCard(t *testing.T) {
+	w := newWorld(t)
+	all := addrs(12, false)
+	c := w.card(1, all...)
+	w.gateway(Path{"eth0", false})
+	w.stand(1, "eth0", all[:10]...)
+	w.run(5 * sec)
+	c.dead = true
+	w.run(2 * ms)
+	w.stand(1, "eth0", all[10:]...)
+	w.run(sec)
+	dead := w.deadSet(0)
+	if len(dead) != 10 || dead[all[10]] || dead[all[11]] {
+		t.Errorf("%d told dead: %v", len(dead), dead)
+	}
+}
+
+// A card that is heard about another address meanwhile is not dead as a whole.
+func TestCardHeardMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	all := addrs(30, false)
+	c := w.card(1, all...)
+	w.gateway(Path{"eth0", false})
+	w.stand(1, "eth0", all...)
+	w.run(10 * sec)
+	c.dead = true
+	w.run(90 * ms)
+	sampled := map[string]bool{}
+	for _, o := range of[Ask](w, w.now-90*ms) {
+		sampled[o.Lease] = true
+	}
+	for _, a := range all {
+		if !sampled[a.String()] {
+			w.hear(0, Sound{Kind: Claim, Interface: "eth0", Addr: a, From: mac(1), SameLease: true, Transitions: 1})
+			break
+		}
+	}
+	w.run(100 * ms)
+	dead := names(w, 0)
+	if len(dead) == 0 || len(dead) > 8 {
+		t.Errorf("%d told dead, want a sample at most", len(dead))
+	}
+	for name := range dead {
+		if !sampled[name] {
+			t.Errorf("%s was not asked for", name)
+		}
+	}
+}
+
+// Only what is known at the moment is told: neither what speaks again, nor what was dead
+// when it could be asked last.
+func TestDeadIsOfTheMoment(t *testing.T) {
+	for _, revive := range []bool{true, false} {
+		w := newWorld(t)
+		a, b := addr(1, false), addr(2, false)
+		c1, c2 := w.card(1, a), w.card(2, b)
+		w.gateway(Path{"eth0", false})
+		w.gateway(Path{"eth1", false})
+		w.d.Follow(w.now, "l", View{Role: Stand, Near: true, Since: w.now, Transitions: 1, Places: []Place{
+			{Addr: a, Interface: "eth0", Speaker: mac(1)},
+			{Addr: b, Interface: "eth1", Speaker: mac(2)},
+		}})
+		w.take()
+		w.run(3 * sec)
+		c2.dead = true
+		w.run(sec)
+		if revive {
+			c2.dead = false
+			w.run(200 * ms)
+		} else {
+			w.d.Witnesses(w.now, Path{"eth1", false}, nil)
+			w.run(5 * sec)
+		}
+		c1.dead = true
+		from := w.now
+		w.run(500 * ms)
+		got := of[Dead](w, from)
+		if len(got) != 1 || len(got[0].Addrs) != 1 || got[0].Addrs[0] != a {
+			t.Errorf("revived %v: told %+v", revive, got)
+		}
+	}
+}
+
+// Where nothing may be broadcast nobody can vouch, and there is no verdict.
+func TestNoBroadcastNoVerdict(t *testing.T) {
+	w := newWorld(t)
+	w.d.cfg.Broadcasts = 0
+	all := addrs(10, false)
+	c := w.card(1, all...)
+	w.gateway(Path{"eth0", false})
+	w.stand(1, "eth0", all...)
+	w.run(5 * sec)
+	c.speaks[all[0]] = false
+	w.run(5 * sec)
+	c.dead = true
+	w.run(5 * sec)
 	if got := of[Dead](w, 0); len(got) > 0 {
 		t.Errorf("told %+v", got[0])
 	}
