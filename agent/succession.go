@@ -84,7 +84,9 @@ func (s *succession) isHeld() bool {
 
 // waits tells whether another process of this node speaks, and this one waits in order. One
 // that another user keeps from it is not ready.
-func (s *succession) waits() bool { return !s.isHeld() && !errors.Is(s.lock.Blocked(), lock.ErrForeign) }
+func (s *succession) waits() bool {
+	return !s.isHeld() && !errors.Is(s.lock.Blocked(), lock.ErrForeign)
+}
 
 // after runs a task once the lock is held.
 func (s *succession) after(t task) task { return delayed{task: t, until: s.held} }
