@@ -43,7 +43,7 @@ func scenarios() []scenario {
 	}
 	return append(all,
 		scenario{"idle", idle}, scenario{"spread", spread}, scenario{"thousand", thousand},
-		scenario{"idle-5000", idleMany}, scenario{"calm", calm})
+		scenario{"idle-many", idleMany}, scenario{"calm", calm})
 }
 
 func scenarioNames() []string {

@@ -13,6 +13,7 @@
 //	BENCH_PEERS=0       without keepalived
 //	BENCH_RESUME=1      scenarios that were measured by an earlier run are taken from bin/bench/failover
 //	BENCH_CALM_MINUTES  how long to wait for takeovers without a fault, 30 by default
+//	BENCH_MANY          Services at which idle-many counts writes, 5,000 by default
 //	KEEP=1              leaves the cluster running
 //
 // How it is measured. A client sends a UDP request every 5 ms, each from a new port; a third host, whose neighbor cache

@@ -16,6 +16,7 @@ type options struct {
 	only                []string
 	peers, resume, keep bool
 	calm                time.Duration
+	many                int
 }
 
 // readOptions reads the environment; see the package's documentation.
@@ -34,6 +35,9 @@ func readOptions(get func(string) string) (options, error) {
 	}
 	var err error
 	if o.rounds, err = number("BENCH_ROUNDS", o.rounds); err != nil {
+		return o, err
+	}
+	if o.many, err = number("BENCH_MANY", 5000); err != nil {
 		return o, err
 	}
 	minutes, err := number("BENCH_CALM_MINUTES", int(o.calm.Minutes()))

@@ -39,10 +39,11 @@ func idle(ctx context.Context, b *bench) (result, error) {
 	return r, err
 }
 
-// idleMany: the same with 5,000 Services.
+// idleMany: the same with many Services.
 func idleMany(ctx context.Context, b *bench) (result, error) {
-	r := result{Name: "idle-5000", What: "API writes at 5,000 Services"}
-	err := b.within(ctx, crowd{name: "bench-many", size: 5000}, func() error { return b.writes(ctx, &r, "5,000 Services") })
+	at := fmt.Sprintf("%d Services", b.many)
+	r := result{Name: "idle-many", What: "API writes at " + at}
+	err := b.within(ctx, crowd{name: "bench-many", size: b.many}, func() error { return b.writes(ctx, &r, at) })
 	return r, err
 }
 

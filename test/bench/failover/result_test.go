@@ -94,14 +94,14 @@ func TestReadOptions(t *testing.T) {
 		})
 	}
 	o, err := read()
-	if err != nil || o.rounds != 5 || o.calm != 30*time.Minute || !o.peers || o.resume || o.keep || len(o.only) != 0 {
+	if err != nil || o.rounds != 5 || o.many != 5000 || o.calm != 30*time.Minute || !o.peers || o.resume || o.keep || len(o.only) != 0 {
 		t.Errorf("by default %+v, %v", o, err)
 	}
 	o, err = read("BENCH_ROUNDS=2", "BENCH_ONLY=crash,kill", "BENCH_PEERS=0", "BENCH_CALM_MINUTES=1", "KEEP=1")
 	if err != nil || o.rounds != 2 || o.calm != time.Minute || o.peers || !o.keep || strings.Join(o.only, " ") != "crash kill" {
 		t.Errorf("%+v, %v", o, err)
 	}
-	for _, wrong := range []string{"BENCH_ROUNDS=0", "BENCH_ROUNDS=many", "BENCH_CALM_MINUTES=-1", "BENCH_ONLY=crush"} {
+	for _, wrong := range []string{"BENCH_ROUNDS=0", "BENCH_ROUNDS=many", "BENCH_MANY=0", "BENCH_CALM_MINUTES=-1", "BENCH_ONLY=crush"} {
 		if _, err := read(wrong); err == nil {
 			t.Errorf("%s: no error", wrong)
 		}

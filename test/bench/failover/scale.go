@@ -65,7 +65,7 @@ func (b *bench) gather(ctx context.Context, c crowd) error {
 	}
 	began := time.Now()
 	group, creating := errgroup.WithContext(ctx)
-	group.SetLimit(4)
+	group.SetLimit(8)
 	for i := range c.size {
 		group.Go(func() error { return client.IgnoreAlreadyExists(b.api.Create(creating, c.service(i))) })
 	}
