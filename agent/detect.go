@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"encoding/binary"
 	"maps"
 	"net/netip"
 	"slices"
@@ -24,6 +25,15 @@ type peerFacts struct {
 
 	node   string
 	object *coordinationv1.Lease
+}
+
+// newDetector gives a detector whose questions cannot be taken for those of the agent that
+// ran here before.
+func newDetector(incarnation string) *detector.Detector {
+	c := detector.Defaults()
+	id := short(incarnation)
+	c.Nonce = binary.BigEndian.Uint32(id[:])
+	return detector.New(c)
 }
 
 // part is what the detector's view of a reign depends on.

@@ -109,7 +109,7 @@ func newLoop(config election.Config, store leases, o Options) *loop {
 		gone: make(chan struct{}), done: make(chan struct{}),
 		reigns: map[string]*reign{}, leaseOf: map[types.NamespacedName]string{}, byAddr: map[netip.Addr]*reign{},
 		peers: map[string]peerFacts{}, nodeOf: map[neighbor.MAC]string{}, beats: beats{}, sent: map[int64]election.Time{},
-		detector: detector.New(detector.Defaults()), witnesses: map[string][]netip.Addr{},
+		detector: newDetector(o.Incarnation), witnesses: map[string][]netip.Addr{},
 	}
 	l.ports = newPorts(o, l.pulse, l.sounds)
 	return l
