@@ -26,12 +26,12 @@ type memory struct {
 	full    bool       // what was there at the start is known
 	spread  *placement.Spread
 	sight   *sight.Sight
-	prints  map[string]print // of the endpoints, by the key of the Service
-	overdue map[string]bool  // owners whose heartbeat was overdue at the last look
+	prints  map[string]fingerprint // of the endpoints, by the key of the Service
+	overdue map[string]bool        // owners whose heartbeat was overdue at the last look
 }
 
-// print is what the endpoints of a Service looked like last, and when that changed.
-type print struct {
+// fingerprint is what the endpoints of a Service looked like last, and when that changed.
+type fingerprint struct {
 	of      uint64
 	changed time.Duration
 	known   bool // it has changed at all
@@ -40,7 +40,7 @@ type print struct {
 func newMemory() *memory {
 	return &memory{
 		began: time.Now(), spread: placement.NewSpread(), sight: sight.New(),
-		prints: map[string]print{}, overdue: map[string]bool{},
+		prints: map[string]fingerprint{}, overdue: map[string]bool{},
 	}
 }
 
@@ -60,7 +60,7 @@ func (m *memory) forget(key types.NamespacedName) {
 }
 
 // changed notes what the endpoints of a Service look like, and tells when that changed.
-func (m *memory) changed(key string, of uint64) print {
+func (m *memory) changed(key string, of uint64) fingerprint {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p, seen := m.prints[key]
