@@ -93,11 +93,12 @@ func (b *bench) run(ctx context.Context) error {
 	var results []result
 	var failed []string
 	for _, s := range scenarios() {
-		if len(b.only) > 0 && !slices.Contains(b.only, s.name) {
+		r, found := b.stored(s.name)
+		named := slices.Contains(b.only, s.name)
+		if !found && !named && len(b.only) > 0 {
 			continue
 		}
-		r, found := b.stored(s.name)
-		if !found {
+		if !found || named {
 			b.say("%s ...", s.name)
 			var err error
 			if r, err = s.run(ctx, b); err != nil {

@@ -11,7 +11,7 @@
 //	BENCH_ROUNDS        rounds of each fault, 5 by default
 //	BENCH_ONLY          scenarios to run, separated by commas, instead of all
 //	BENCH_PEERS=0       without keepalived
-//	BENCH_RESUME=1      scenarios that were measured by an earlier run are taken from bin/bench/failover
+//	BENCH_RESUME=1      what an earlier run has measured is taken from bin/bench/failover, but for BENCH_ONLY's
 //	BENCH_CALM_MINUTES  how long to wait for takeovers without a fault, 30 by default
 //	BENCH_MANY          Services at which idle-many counts writes, 5,000 by default
 //	KEEP=1              leaves the cluster running

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/arpeggio-lb/arpeggio/test/cluster"
@@ -71,13 +72,13 @@ func (w *watch) probe(ctx context.Context, lab *cluster.Cluster, host string, c 
 
 // stop ends all probes and gives what they report.
 func (w *watch) stop() ([]probe.Report, error) {
-	var reports []probe.Report
-	var failed error
-	for _, p := range w.probes {
-		r, err := p.Stop()
-		reports, failed = append(reports, r), errors.Join(failed, err)
+	reports, failed := make([]probe.Report, len(w.probes)), make([]error, len(w.probes))
+	var stopping sync.WaitGroup // each waits for its last answers
+	for i, p := range w.probes {
+		stopping.Go(func() { reports[i], failed[i] = p.Stop() })
 	}
-	return reports, failed
+	stopping.Wait()
+	return reports, errors.Join(failed...)
 }
 
 // end ends the watch and gives what was seen of each address; the fault was at mark.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -131,16 +132,20 @@ var head = []string{
 
 // row is the result of a fault as a row of the table, times in milliseconds.
 func (r result) row() []string {
-	cell := func(rounds []round, of func(sight) time.Duration, pick func(summary) time.Duration) string {
+	cells := func(rounds []round, of func(sight) time.Duration, pick func(summary) time.Duration, open bool) string {
 		var parts []string
 		for _, f := range families {
-			endless := false
-			for _, x := range rounds {
-				endless = endless || f.of(x).Endless
-			}
+			endless := open && slices.ContainsFunc(rounds, func(x round) bool { return f.of(x).Endless })
 			parts = append(parts, milliseconds(pick(summarize(rounds, func(x round) time.Duration { return of(f.of(x)) })), endless))
 		}
 		return strings.Join(parts, " / ")
+	}
+	// A silence may have had no end while it was looked at.
+	silence := func(rounds []round, of func(sight) time.Duration, pick func(summary) time.Duration) string {
+		return cells(rounds, of, pick, true)
+	}
+	cell := func(rounds []round, of func(sight) time.Duration, pick func(summary) time.Duration) string {
+		return cells(rounds, of, pick, false)
 	}
 	outage := func(s sight) time.Duration { return s.Outage }
 	cold := func(s sight) time.Duration { return s.Cold }
@@ -155,7 +160,7 @@ func (r result) row() []string {
 		if len(rounds) == 0 {
 			return "-"
 		}
-		return fmt.Sprintf("%s, cold %s, voices %s", cell(rounds, outage, median), cell(rounds, cold, median), cell(rounds, voices, worst))
+		return fmt.Sprintf("%s, cold %s, voices %s", silence(rounds, outage, median), silence(rounds, cold, median), cell(rounds, voices, worst))
 	}
 	target := "-"
 	switch {
@@ -167,7 +172,7 @@ func (r result) row() []string {
 		target = "0 lost"
 	}
 	return []string{
-		r.Name, cell(r.Rounds, outage, median), cell(r.Rounds, outage, worst), cell(r.Rounds, cold, median), cell(r.Rounds, cold, worst),
+		r.Name, silence(r.Rounds, outage, median), silence(r.Rounds, outage, worst), silence(r.Rounds, cold, median), silence(r.Rounds, cold, worst),
 		cell(r.Rounds, voices, worst), cell(r.Rounds, noise, median), cell(r.Rounds, noise, worst),
 		count(func(s sight) int { return s.Lost }), count(func(s sight) int { return s.Broken }),
 		fmt.Sprint(total(r.Rounds, func(x round) int { return x.Moves })), target, peer(r.Slow), peer(r.Fast), strings.Join(r.Notes, "; "),

@@ -58,7 +58,7 @@ func TestRow(t *testing.T) {
 	if len(row) != len(head) {
 		t.Fatalf("%d cells under %d heads", len(row), len(head))
 	}
-	for i, want := range map[int]string{0: "crash", 1: "700 / >350", 3: "1400 / >0", 8: "2 / 0", 9: "0 / 2", 10: "2", 11: "1000 / 2000", 12: "-", 14: "a; b"} {
+	for i, want := range map[int]string{0: "crash", 1: "700 / >350", 3: "1400 / >0", 5: "1 / 0", 8: "2 / 0", 9: "0 / 2", 10: "2", 11: "1000 / 2000", 12: "-", 14: "a; b"} {
 		if row[i] != want {
 			t.Errorf("%s: %q, want %q", head[i], row[i], want)
 		}
