@@ -72,7 +72,7 @@ type Config struct {
 	VouchOpen int
 
 	// GhostEvery is the interval of questions to a replaced card in the first GhostFirst,
-	// GhostLater from then on, until GhostFor after the epoch began.
+	// GhostLater from then on, until GhostFor after it was replaced.
 	GhostEvery time.Duration
 	GhostFirst time.Duration
 	GhostLater time.Duration

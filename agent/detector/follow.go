@@ -43,6 +43,7 @@ type target struct {
 	quiet   int  // suspicions in a row that it met with silence
 	cast    Time // the last broadcast about it
 	haunted Time // the last Ghost output about it
+	replace Time // when this node replaced the card of place.Ghost
 }
 
 // known is whether the address answered in the present epoch.
@@ -72,7 +73,8 @@ func (d *Detector) Follow(now Time, name string, v View) {
 	was := l.view
 	l.view = v
 	l.view.Places = slices.Clone(v.Places)
-	if was.Role != v.Role || was.Since != v.Since || was.Transitions != v.Transitions {
+	turned := was.Role != v.Role || was.Since != v.Since || was.Transitions != v.Transitions
+	if turned {
 		l.contacted, l.laid = false, false
 	}
 	old := l.targets
@@ -84,7 +86,9 @@ func (d *Detector) Follow(now Time, name string, v View) {
 		}
 		i := slices.IndexFunc(old, func(t *target) bool { return t.at(place) })
 		if i < 0 {
-			l.targets = append(l.targets, d.newTarget(l, place))
+			t := d.newTarget(l, place)
+			t.replace = now
+			l.targets = append(l.targets, t)
 			continue
 		}
 		t := old[i]
@@ -94,6 +98,9 @@ func (d *Detector) Follow(now Time, name string, v View) {
 			if t.card != place.Speaker {
 				t.card, t.heard = place.Speaker, ago
 			}
+		}
+		if turned || t.place.Ghost != place.Ghost { // a claim without the Lease begins no epoch
+			t.replace = now
 		}
 		t.place = place
 		l.targets = append(l.targets, t)
@@ -158,7 +165,7 @@ func (d *Detector) assign(now Time, t *target) {
 	switch {
 	case v.Role == Stand && v.Near && t.card != MAC{}:
 		wantStream = streamKey{card: t.card, path: t.path}
-	case v.Role == Speak && t.place.Ghost != MAC{} && !t.lease.laid && now < v.Since+d.cfg.GhostFor:
+	case v.Role == Speak && t.place.Ghost != MAC{} && !t.lease.laid && now < t.replace+d.cfg.GhostFor:
 		wantGhost = streamKey{card: t.place.Ghost, path: t.path}
 	}
 	if t.stream != nil && t.stream.key != wantStream || t.ghost != nil && t.ghost.key != wantGhost {

@@ -21,7 +21,7 @@ func (d *Detector) haunt(now Time, t *target, key streamKey) {
 		d.ghosts[key] = g
 		d.ghostOrder = append(d.ghostOrder, g)
 	}
-	g.fastUntil = max(g.fastUntil, t.lease.view.Since+d.cfg.GhostFirst)
+	g.fastUntil = max(g.fastUntil, t.replace+d.cfg.GhostFirst)
 	if now < g.fastUntil {
 		g.next = min(g.next, now+d.cfg.GhostEvery)
 	}
@@ -49,7 +49,7 @@ func (d *Detector) stepGhost(now Time, g *ghost) bool {
 	for len(g.targets) > 0 {
 		g.cursor %= len(g.targets)
 		t := g.targets[g.cursor]
-		if now >= t.lease.view.Since+d.cfg.GhostFor {
+		if now >= t.replace+d.cfg.GhostFor {
 			d.leaveGhost(t)
 			continue
 		}
@@ -81,7 +81,8 @@ func (d *Detector) heardSpeaking(now Time, t *target, s Sound) {
 			}
 		}
 	case Question:
-		if theirs && s.SameLease && s.Transitions >= t.lease.view.Transitions {
+		// One that still has its voice, but waits, has standing.
+		if theirs && s.SameLease && s.Transitions >= t.lease.view.Transitions && s.Standing == 0 {
 			t.lease.laid = true // it knows
 			for _, x := range t.lease.targets {
 				if x.ghost != nil {
