@@ -56,7 +56,8 @@ type State struct {
 
 	audible  bool    // the holder is heard on the wire
 	dead     verdict // of the detector, about the holder
-	left     verdict // that node said that it ends
+	left     verdict // a node that speaks said that it ends
+	leaver   string  // which
 	recalled bool    // the Lease is from disk
 	epochAt  Time    // when the Lease was first known in this epoch
 	flaps    flaps

@@ -42,6 +42,9 @@ func (m *machine) take(ev Event) {
 	case LeaseSeen:
 		m.recalled = false
 		m.know(e.Lease)
+		if e.Lease.UID == m.lease.UID && e.Lease.Transitions < m.lease.Transitions && !m.reading {
+			m.read() // the watch lags, or the API server was set back
+		}
 	case LeaseGone:
 		m.recalled = false
 		m.know(Lease{})
@@ -66,7 +69,8 @@ func (m *machine) take(ev Event) {
 	case Recalled:
 		m.recall(e.Lease)
 	case Left:
-		m.left = verdict{of: m.lease, at: m.now}
+		m.left, m.leaver = verdict{of: m.lease, at: m.now}, e.Node
+		m.contact = true
 	case Inherited:
 		m.inherit(e)
 	case Leave:

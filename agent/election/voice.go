@@ -186,7 +186,8 @@ func (m *machine) recall(l Lease) {
 }
 
 // higher tells whether a voice goes before the own one: of a later epoch, or by the Lease
-// against the wire, or by the lower MAC.
+// against the wire, or by the lower MAC. An own voice that was interrupted goes after its
+// equals: who spoke meanwhile stays.
 func (m *machine) higher(v Voice) bool {
 	switch {
 	case v.Vouched || v.LeaseUID != m.voice.UID:
@@ -198,7 +199,7 @@ func (m *machine) higher(v Voice) bool {
 	case v.Standing != m.standing:
 		return v.Standing > m.standing
 	default:
-		return v.Lower
+		return m.muted || v.Lower
 	}
 }
 
@@ -207,10 +208,13 @@ func (m *machine) heard(v Voice) {
 	same := v.LeaseUID == m.lease.UID
 	if same && v.Transitions >= m.dead.of.Transitions {
 		m.dead = verdict{}
+		if v.Node != m.leaver { // another has taken over already
+			m.left = verdict{}
+		}
 	}
 	switch m.phase {
 	case Asking:
-		if !m.cause.ordered() {
+		if !m.cause.ordered() || m.cause == OwnerLeft && v.Node != m.leaver {
 			m.phase, m.holdOff = Standby, m.now+m.Config.AskAgain
 		}
 	case Swapping:
