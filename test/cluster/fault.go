@@ -182,12 +182,14 @@ func (c *Cluster) inject(ctx context.Context, h Host, port string, f Fault) erro
 
 // crash cuts first: a node that dies must not say goodbye.
 func (c *Cluster) crash(ctx context.Context, h Host) error {
-	cut := []string{"link set " + h.lanPort() + " down"}
-	if h.Second != nil {
-		cut = append(cut, "link set "+h.secondPort()+" down")
-	}
+	// The management port first: taking a port down takes a while, and a node without power does not hand over.
+	var cut []string
 	if h.ManagementInterface != "" {
 		cut = append(cut, "link set "+h.managementPort()+" down")
+	}
+	cut = append(cut, "link set "+h.lanPort()+" down")
+	if h.Second != nil {
+		cut = append(cut, "link set "+h.secondPort()+" down")
 	}
 	if err := ipBatch(ctx, SwitchNamespace, cut...); err != nil {
 		return err
