@@ -242,8 +242,11 @@ func (s State) rank() int {
 }
 
 // mayTake tells whether this node may take the Lease at all.
-func (s State) mayTake() bool {
-	return s.rank() >= 0 && !s.leaving && s.policy.Excluded == "" && len(s.policy.Servable) > 0
+func (s State) mayTake() bool { return s.rank() >= 0 && !s.barred() }
+
+// barred tells whether this node must begin no voice, whatever the lists say.
+func (s State) barred() bool {
+	return s.leaving || s.policy.Excluded != "" || len(s.policy.Servable) == 0
 }
 
 // concerned tells whether policy and Lease are there and belong together.

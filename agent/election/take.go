@@ -129,9 +129,9 @@ func (m *machine) awaitSwap() {
 }
 
 // claimInstead claims on the wire what could not be written, unless somebody was heard
-// meanwhile.
+// meanwhile, or this node must not speak any more.
 func (m *machine) claimInstead() {
-	if m.doubted {
+	if m.doubted || m.barred() {
 		if !m.writing {
 			m.phase, m.holdOff = Standby, m.now+m.Config.AskAgain
 		}
