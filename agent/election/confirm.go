@@ -30,6 +30,11 @@ func (m *machine) confirm() {
 		return
 	}
 	if m.unread {
+		if _, fresh := m.heart.LiveSince(m.now, m.Config.BeatEvery); fresh {
+			m.again, m.readyAt = true, m.now // the API server is back: the Lease counts
+			m.confirmRead()
+			return
+		}
 		m.claim(m.cause)
 		return
 	}
