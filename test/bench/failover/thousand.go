@@ -20,10 +20,10 @@ import (
 )
 
 // sweepInterval is how often each of many addresses is asked for: so exactly are their times known.
-const sweepInterval = 200 * time.Millisecond
+const sweepInterval = 400 * time.Millisecond
 
 // thousand: a node that speaks for 1,000 addresses of 1,000 Services crashes. Each is asked for by who-has, five times
-// a second.
+// in two seconds.
 func thousand(ctx context.Context, b *bench) (result, error) {
 	r := result{Name: "thousand", What: "1,000 VIPs on one crashed node"}
 	const node = "node2"
