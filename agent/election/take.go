@@ -179,7 +179,7 @@ func (m *machine) written(ok bool) {
 	case Speaking:
 		m.checkAt = m.now + m.Config.AskAgain
 		if ok && m.voice.UID != "" && m.lease.Holder == m.Config.Node {
-			m.voice, m.standing = m.lease, Held
+			m.voice, m.standing, m.bid = m.lease, Held, bid{}
 		}
 	default:
 	}

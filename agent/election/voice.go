@@ -19,7 +19,10 @@ func (m *machine) claim(why Why) {
 
 func (m *machine) begin(by Standing, why Why, from string) {
 	m.phase, m.voice, m.standing, m.muted = Speaking, m.lease, by, false
-	m.before, m.bid, m.ghost = Lease{}, bid{}, ""
+	m.before, m.ghost = Lease{}, ""
+	if by == Held { // otherwise the own write may still be committed
+		m.bid = bid{}
+	}
 	if from != m.Config.Node && why.byForce() {
 		m.ghost = from
 	}
@@ -103,7 +106,7 @@ func (m *machine) check() {
 func (m *machine) checked(read bool) {
 	m.checkAt = m.now + m.Config.AskAgain
 	if read && m.lease.Holder == m.Config.Node {
-		m.voice, m.standing = m.lease, Held
+		m.voice, m.standing, m.bid = m.lease, Held, bid{}
 	}
 }
 
@@ -135,12 +138,22 @@ func (m *machine) stand() {
 		return
 	}
 	if _, fresh := m.heart.LiveSince(m.now, m.Config.BeatEvery); !fresh {
-		return // until a heartbeat comes back
+		m.seek() // until a heartbeat comes back
+		return
 	}
 	if m.lease.Holder != "" && !m.lease.sameEpoch(m.voice) && !m.holderIsSilent() {
 		return
 	}
 	m.swap(Speaking, m.Config.Node)
+}
+
+// seek asks now and then whether somebody else claims too: two that could not hear each other
+// when they replaced a third do not look for each other, and no Lease says who is right.
+func (m *machine) seek() {
+	if m.checkAt = m.now + m.Config.LeaseDuration; !m.muted {
+		m.do(Ask{})
+	}
+	m.wakeAt(m.checkAt)
 }
 
 // holderIsSilent asks the card of the node that the Lease names by now; true once it did not
@@ -190,6 +203,8 @@ func (m *machine) recall(l Lease) {
 // equals: who spoke meanwhile stays.
 func (m *machine) higher(v Voice) bool {
 	switch {
+	case !v.Vouched && v.LeaseUID == m.lease.UID && m.voice.UID != m.lease.UID:
+		return true // the Lease was made anew, and names another
 	case v.Vouched || v.LeaseUID != m.voice.UID:
 		return false
 	case v.Transitions != m.voice.Transitions:
