@@ -78,7 +78,12 @@ func (w *world) node(name string) *host {
 			}
 			rank--
 		}
-		return w.hosts[len(w.hosts)-1]
+		for _, h := range w.hosts {
+			if h != speaker {
+				return h
+			}
+		}
+		return speaker
 	default:
 		return w.hosts[int(name[0]-'A')%len(w.hosts)]
 	}
@@ -157,7 +162,7 @@ var hostVerbs = map[string]verb{
 		for _, h := range w.nodes(f, 0) {
 			for t := time.Duration(0); t < f.For; t += 150 * time.Millisecond {
 				w.after(t, func() {
-					if h.proc != nil {
+					if h.proc != nil && h.proc.paused == 0 {
 						h.proc.pause(w.between(0, 90*time.Millisecond))
 					}
 				})

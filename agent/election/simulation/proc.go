@@ -18,6 +18,7 @@ type proc struct {
 	config election.Config
 
 	incarnation int
+	born        time.Duration
 	dead        bool
 	paused      int
 	hung        int
@@ -76,7 +77,7 @@ func newProc(h *host) *proc {
 	w := h.world
 	h.processes++
 	p := &proc{
-		host: h, world: w, config: election.Defaults(h.name), incarnation: h.processes,
+		host: h, world: w, config: election.Defaults(h.name), incarnation: h.processes, born: w.now,
 		sent: map[int]election.Time{}, detTimer: detector.Never,
 	}
 	c := detector.Defaults()

@@ -17,6 +17,9 @@ const (
 	// Ghost: the voice was stopped and no clock counted it, the wire between the two was
 	// mended, or a frame between them was lost: one ghost question.
 	Ghost
+	// Third: the same, but neither has replaced the other, so neither looks for it: the
+	// next look at the Lease, or question of one that speaks without it.
+	Third
 	// Reclaimed: giver and receiver of a handover cannot hear each other, or the gift is
 	// taken back: GiveBound, two writes, and LeaseDuration - Margin.
 	Reclaimed
@@ -29,7 +32,7 @@ const (
 )
 
 func (c Cause) String() string {
-	return [...]string{"crossing", "ghost", "reclaimed", "told", "apart"}[c]
+	return [...]string{"crossing", "ghost", "third", "reclaimed", "told", "apart"}[c]
 }
 
 // Result is what came of a run.

@@ -36,7 +36,8 @@ func (c *checker) spoke(p *proc, r *reign, a election.Speak) {
 	c.Wire++
 	takes := append(c.takes[r.lease], w.now)
 	c.takes[r.lease] = takes
-	if n := len(takes) - 4; n >= 0 && w.now-takes[n] < 3*time.Minute {
+	// A process that has not seen them all cannot count them.
+	if n := len(takes) - 4; n >= 0 && w.now-takes[n] < 3*time.Minute && p.born < takes[n]-recently {
 		c.failf("flapping: four takeovers by the wire in %s", w.now-takes[n])
 	}
 }

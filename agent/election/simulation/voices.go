@@ -74,6 +74,9 @@ func (c *checker) overlap(w *world, s *spot, o *overlap) {
 		cause, bound = Reclaimed, c.reclaim(w)
 	case rough >= o.from-ghostMax || o.clear > o.from:
 		cause, bound, lasts = Ghost, ghostMax+w.lateness(), w.now-max(o.from, o.clear, rough)
+		if !older.haunts(newer) && !newer.haunts(older) {
+			cause, bound = Third, older.proc.config.LeaseDuration+time.Second
+		}
 	}
 	c.Overlaps[cause] = max(c.Overlaps[cause], lasts)
 	if lasts > bound {
@@ -81,6 +84,9 @@ func (c *checker) overlap(w *world, s *spot, o *overlap) {
 			newer.proc.host.name, newer.voice.UID, newer.voice.Transitions, s.addr, lasts, cause)
 	}
 }
+
+// haunts tells whether a voice knows that it replaced the other.
+func (r *reign) haunts(o *reign) bool { return r.state.Ghost() == o.proc.host.name }
 
 // deaf: they cannot hear each other.
 func (c *checker) deaf(w *world, older *reign, given bool) (Cause, time.Duration) {
