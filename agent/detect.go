@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 
 	"github.com/arpeggio-lb/arpeggio/agent/detector"
 	"github.com/arpeggio-lb/arpeggio/agent/election"
@@ -164,8 +165,20 @@ func (l *loop) claimAround(r *reign, from string) {
 	})
 }
 
+// setFacts takes the facts of a node. A watch that begins again brings those of all nodes, and
+// none of them is new: what follows of them looks at every VIP, and waits for the end of the
+// turn.
+func (l *loop) setFacts(name string, f peerFacts) {
+	old, known := l.peers[name]
+	l.peers[name] = f
+	if !known || old.node != f.node || !equality.Semantic.DeepEqual(old.Facts, f.Facts) {
+		l.recarding = true
+	}
+}
+
 // recard finds anew which card is whose, and who can witness for this node.
 func (l *loop) recard() {
+	l.recarding = false
 	l.cards++
 	clear(l.nodeOf)
 	for _, name := range slices.Sorted(maps.Keys(l.peers)) {

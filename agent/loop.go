@@ -97,6 +97,7 @@ type loop struct {
 	left      bool
 	changed   []*reign      // that are to be published anew
 	moved     bool          // byAddr is out of date
+	recarding bool          // nodeOf, cards and witnesses are out of date
 	clash     bool          // an address stands in two reigns
 	checkAt   election.Time // when the ports are looked after
 	lookAt    election.Time // when it is found whether others hear this node
@@ -176,10 +177,15 @@ func (l *loop) turn() time.Duration {
 			l.relink()
 		}
 	}
+	if l.recarding {
+		l.recard()
+	}
 	l.recall(now)
 	l.takeVanished(now)
 	l.stepDue(now)
-	l.detector.Tick(l.now())
+	if len(l.sounds) < batch { // what waits to be heard is no silence
+		l.detector.Tick(l.now())
+	}
 	l.detect()
 	l.publish()
 	l.claim()

@@ -71,6 +71,9 @@ func (l *loop) recall(now election.Time) {
 	switch {
 	case m.synced == nil:
 	case m.synced():
+		if len(l.in) > 0 {
+			return // the lists may still wait there
+		}
 		if m.used {
 			l.forget()
 		}

@@ -157,12 +157,14 @@ func (l *loop) hold(in voiceHeld) {
 	}
 }
 
-// bequeath lists what is spoken for.
+// bequeath lists what is spoken for. A voice that was interrupted has to ask first; the
+// successor does so.
 func (l *loop) bequeath(in bequest) {
+	l.stalled()
 	out := lock.Inheritance{BeatSent: l.heart.Last()}
 	for _, name := range slices.Sorted(maps.Keys(l.reigns)) {
 		r := l.reigns[name]
-		if v, ok := r.state.Voice(); ok && r.state.Phase() == election.Speaking {
+		if v, ok := r.state.Voice(); ok && r.state.Phase() == election.Speaking && !r.state.Muted() {
 			out.Voices = append(out.Voices, lock.Voice{
 				Lease: name, UID: v.UID, Transitions: v.Transitions, Standing: uint8(r.state.Standing()),
 			})

@@ -60,8 +60,7 @@ func (l *loop) leaseChanged(in leaseChanged) {
 		l.leaseGone(in.name)
 	case in.lease.Labels[v1alpha1.LabelWatch] == v1alpha1.WatchFacts:
 		if f, err := v1alpha1.ParseFacts(in.lease.Annotations[v1alpha1.AnnotationFacts]); err == nil {
-			l.peers[in.name] = peerFacts{Facts: f, node: ptr.Deref(in.lease.Spec.HolderIdentity, ""), object: in.lease}
-			l.recard()
+			l.setFacts(in.name, peerFacts{Facts: f, node: ptr.Deref(in.lease.Spec.HolderIdentity, ""), object: in.lease})
 			l.touch()
 		}
 	case in.name == v1alpha1.NodeLease(l.config.Node):
@@ -84,7 +83,7 @@ func (l *loop) leaseChanged(in leaseChanged) {
 func (l *loop) leaseGone(name string) {
 	if _, ok := l.peers[name]; ok {
 		delete(l.peers, name)
-		l.recard()
+		l.recarding = true
 	}
 	if name == v1alpha1.FactsLease(l.config.Node) && l.linked {
 		l.publics.put(l.facts) // the others rely on them
