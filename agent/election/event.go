@@ -122,7 +122,8 @@ type (
 		Unheard bool
 	}
 	// Audible tells whether the holder is heard on the wire; while it is, nobody needs to
-	// read its heartbeat.
+	// read its heartbeat. It is told when it changes, from one holder to the next as well, and
+	// begins with false whenever this node comes to stand by.
 	Audible struct{ OK bool }
 	// Contacted says that a peer's marked question was heard on the segment in this epoch:
 	// whoever takes over can be heard here, and will be.

@@ -13,6 +13,9 @@ func Step(s State, now Time, ev Event) (State, []Action) {
 	m.lapse() // before the event: a heartbeat that comes back too late renews nothing
 	m.take(ev)
 	m.settle()
+	if stands, _ := m.Stands(); !stands {
+		m.audible = false // nobody is listened to
+	}
 	if m.voice.UID != "" && m.NeedsEcho() {
 		m.wakeAt(m.heart.Until(m.Config))
 	}
@@ -111,7 +114,7 @@ func (m *machine) turn(l Lease) {
 	if l.UID == m.lease.UID && l.Holder != m.lease.Holder {
 		m.flaps = m.flaps.note(m.now, m.Config)
 	}
-	m.audible, m.dead = false, verdict{}
+	m.dead = verdict{}
 }
 
 // resolve ends the wait for a write's result once the Lease is known in another epoch than
@@ -120,11 +123,7 @@ func (m *machine) resolve() {
 	if !m.writing || m.lease.UID == m.wrote.UID && m.lease.Transitions < m.wrote.Transitions {
 		return
 	}
-	ok := m.lease.sameEpoch(m.wrote) && m.lease.Holder == m.wrote.Holder
-	if ok && m.phase == Swapping {
-		return // settleHolder waits for the result, which makes the voice come sooner
-	}
-	m.written(ok)
+	m.written(m.lease.sameEpoch(m.wrote) && m.lease.Holder == m.wrote.Holder)
 }
 
 // read asks for the Lease by quorum.
