@@ -3,6 +3,8 @@
 package agent
 
 import (
+	"errors"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,5 +92,81 @@ func TestInterruptedVoiceIsNotBequeathed(t *testing.T) {
 		if i := <-second; len(i.Voices) != 0 {
 			t.Errorf("leaves %d voices after a pause, want none", len(i.Voices))
 		}
+	})
+}
+
+// While two Leases have one address, because a deletion waits to be believed, the voice by
+// the one is heard by the election for the other.
+func TestOneAddressTwoLeases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1", "n2")
+		old := w.announce("old", "n1", "n2")
+		for i := range 4 { // enough for deletions to wait
+			w.lease("x" + strconv.Itoa(i))
+			w.publish("x"+strconv.Itoa(i), func(s *v1alpha1.VIPAnnouncementSpec) {
+				s.Candidates, s.Addresses = []string{"n1"}, []v1alpha1.AnnouncedAddress{{Address: "192.0.2.20" + strconv.Itoa(i)}}
+			})
+		}
+		w.until("n1", 5*time.Second)
+		time.Sleep(5 * time.Second)
+		w.withdraw(old)
+		w.remove(v1alpha1.ServiceLease("default", "old"))
+		w.announce("renamed", "n2", "n1")
+		for range 1000 {
+			time.Sleep(10 * time.Millisecond)
+			if got := w.answers(vip4); len(got) > 1 {
+				t.Fatalf("%v answer", got)
+			}
+		}
+		if got := w.answers(vip4); len(got) != 1 {
+			t.Errorf("%v answer in the end", got)
+		}
+	})
+}
+
+// Who is heard goes on being heard when a Lease goes to another node.
+func TestStandbysReadNoHeartbeatOfWhomTheyHear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1", "n2", "n3")
+		w.announce("web", "n1", "n2", "n3")
+		w.lease("api")
+		w.publish("api", func(s *v1alpha1.VIPAnnouncementSpec) {
+			s.Candidates, s.Addresses = []string{"n2", "n1", "n3"}, []v1alpha1.AnnouncedAddress{{Address: "192.0.2.241"}}
+		})
+		w.until("n1", 5*time.Second)
+		time.Sleep(10 * time.Second)
+		w.publish("api", func(s *v1alpha1.VIPAnnouncementSpec) { s.MoveTo = "n1" })
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if h := w.holder("api"); h != "n1" {
+			t.Fatalf("%q has it, want n1", h)
+		}
+		for _, n := range []string{"n2", "n3"} {
+			if b := w.nodes[n].loop.beats; len(b) != 0 {
+				t.Errorf("%s reads %d heartbeats, want none", n, len(b))
+			}
+		}
+	})
+}
+
+// A port that was down for a moment may have missed its successor's voice: cut off from the
+// API, its node asks before it speaks on.
+func TestPortThatComesBackAsksFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1", "n2", "n3")
+		w.announce("web", "n1", "n2", "n3")
+		w.until("n1", 5*time.Second)
+		time.Sleep(20 * time.Second)
+		w.nodes["n1"].cutAPI()
+		w.nodes["n1"].failPorts(errors.New("network is down"))
+		w.until("n2", 600*time.Millisecond)
+		w.nodes["n1"].failPorts(nil)
+		for range 300 {
+			time.Sleep(time.Millisecond)
+			if got := w.answers(vip4); len(got) > 1 {
+				t.Fatalf("%v answer", got)
+			}
+		}
+		w.speaks("n2")
 	})
 }

@@ -74,6 +74,7 @@ type loop struct {
 	reigns  map[string]*reign
 	leaseOf map[types.NamespacedName]string // by announcement, the name of its reign
 	byAddr  map[netip.Addr]*reign
+	also    map[netip.Addr][]*reign // the others that have an address of byAddr
 	wakes   wakes
 	peers   map[string]peerFacts    // by facts Lease, for the cards
 	nodeOf  map[neighbor.MAC]string // by card
@@ -108,7 +109,7 @@ func newLoop(config election.Config, store leases, o Options) *loop {
 		config: config, leases: store, log: o.Log, version: o.Version, installation: o.Installation, now: wire.Boottime,
 		pulse: &wire.Pulse{}, sounds: make(chan wire.Heard, inputs), in: make(chan input, inputs),
 		gone: make(chan struct{}), done: make(chan struct{}),
-		reigns: map[string]*reign{}, leaseOf: map[types.NamespacedName]string{}, byAddr: map[netip.Addr]*reign{},
+		reigns: map[string]*reign{}, leaseOf: map[types.NamespacedName]string{}, byAddr: map[netip.Addr]*reign{}, also: map[netip.Addr][]*reign{},
 		peers: map[string]peerFacts{}, nodeOf: map[neighbor.MAC]string{}, beats: beats{}, sent: map[int64]election.Time{},
 		detector: newDetector(o.Incarnation), witnesses: map[string][]netip.Addr{},
 	}
@@ -173,8 +174,12 @@ func (l *loop) turn() time.Duration {
 	now := l.now()
 	if now >= l.checkAt {
 		l.checkAt = now + tickEvery
-		if l.ports.check(now) {
+		changed, back := l.ports.check(now)
+		if changed {
 			l.relink()
+		}
+		if len(back) > 0 {
+			l.interrupt(func(r *reign) bool { return r.carriedOn(back) })
 		}
 	}
 	if l.recarding {
@@ -188,6 +193,7 @@ func (l *loop) turn() time.Duration {
 	}
 	l.detect()
 	l.publish()
+	l.ports.announceAgain()
 	l.claim()
 	l.lookAround(now)
 	l.want()

@@ -57,6 +57,7 @@ type openPort struct {
 	voices  map[netip.Addr]voiceAt
 	entries int // in its table
 	up      bool
+	again   bool          // it came up: its voices are to be announced
 	failed  string        // why it is not up
 	since   election.Time // since when, while failed
 	broken  bool          // for longer than brokenAfter
@@ -97,18 +98,18 @@ func (p *ports) update(s link.Snapshot) (changed []string) {
 	return changed
 }
 
-// check looks after the ports. One that has come up announces all its voices: what it
-// said before was not heard. It tells whether anything changed.
-func (p *ports) check(now election.Time) (changed bool) {
-	for _, o := range p.open {
+// check looks after the ports. One that has come up will announce all its voices: what it
+// said before was not heard. It tells whether anything changed, and which ports are back: what
+// was said there meanwhile was not heard either.
+func (p *ports) check(now election.Time) (changed bool, back []string) {
+	for name, o := range p.open {
 		up, broken := o.up, o.broken
 		switch s := o.port.State(); {
 		case s.Up:
-			if !o.up {
-				voices := slices.Collect(maps.Keys(o.voices))
-				o.port.Stop(voices...)
-				o.port.Announce(voices...)
+			if !o.up && o.failed != "" {
+				back = append(back, name)
 			}
+			o.again = o.again || !o.up
 			o.up, o.failed, o.broken = true, "", false
 		case s.Err != nil:
 			if o.failed == "" {
@@ -119,7 +120,20 @@ func (p *ports) check(now election.Time) (changed bool) {
 		}
 		changed = changed || o.up != up || o.broken != broken
 	}
-	return changed
+	return changed, back
+}
+
+// announceAgain announces the voices of the ports that have come up.
+func (p *ports) announceAgain() {
+	for _, o := range p.open {
+		if !o.again {
+			continue
+		}
+		o.again = false
+		voices := slices.Collect(maps.Keys(o.voices))
+		o.port.Stop(voices...)
+		o.port.Announce(voices...)
+	}
 }
 
 // trouble tells why an interface is of no use; empty: it is. Who speaks is patient: a flap
@@ -175,6 +189,9 @@ func (p *ports) publish(ctx context.Context, entries map[string][]neighbor.Entry
 			}
 		}
 		o.entries = len(entries[name])
+		for k := range entries[name] { // nothing is heard there: once it is up, it asks first
+			entries[name][k].Muted = entries[name][k].Muted || !o.up
+		}
 		o.port.SetTable(neighbor.NewTable(p.self(i), entries[name]))
 		o.announce(i.MAC, entries[name])
 	}

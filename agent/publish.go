@@ -71,12 +71,19 @@ func (l *loop) resolve(changed []*reign) {
 	}
 	l.moved, l.clash = false, false
 	clear(l.byAddr)
+	clear(l.also)
 	for _, r := range l.reigns {
 		for _, e := range r.entries {
 			prior := l.byAddr[e.Addr]
 			l.clash = l.clash || prior != nil
-			if prior == nil || r.precedes(prior) {
+			switch {
+			case prior == nil:
 				l.byAddr[e.Addr] = r
+			case r.precedes(prior):
+				l.byAddr[e.Addr] = r
+				l.also[e.Addr] = append(l.also[e.Addr], prior)
+			default:
+				l.also[e.Addr] = append(l.also[e.Addr], r)
 			}
 		}
 	}

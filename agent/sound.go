@@ -43,8 +43,13 @@ func (l *loop) heard(h wire.Heard) {
 	if s.Kind != 0 {
 		l.detector.Heard(l.now(), s)
 	}
-	if r != nil && h.Marked {
-		l.tellElection(r, h, s)
+	if r == nil || !h.Marked {
+		return
+	}
+	l.tellElection(r, h, s)
+	for _, o := range l.also[h.Addr] { // it is no less spoken for
+		s.SameLease = o.leaseID(o.state.Lease().UID) == h.Mark.LeaseUID
+		l.tellElection(o, h, s)
 	}
 }
 
