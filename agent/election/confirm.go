@@ -101,5 +101,6 @@ func (m *machine) replacedIsSilent() bool {
 
 // given tells whether the Lease came to this node by another's hand.
 func (m *machine) given() bool {
-	return m.before.UID == m.lease.UID && m.before.Holder != "" && m.before.Holder != m.Config.Node
+	return (m.bid.uid != m.lease.UID || m.bid.transitions != m.lease.Transitions) &&
+		m.before.UID == m.lease.UID && m.before.Holder != "" && m.before.Holder != m.Config.Node
 }
