@@ -49,11 +49,13 @@ type Config struct {
 	GiveBound time.Duration
 	// FailedFor is how long a node that did not take what it was given is passed over.
 	FailedFor time.Duration
-	// FlapLimit changes within FlapWindow end takeovers by the wire alone, and moves, for
-	// FlapPause, then twice, then four times as long.
+	// FlapLimit changes within FlapWindow end moves that somebody wishes for FlapPause, then
+	// twice, then four times as long. Meanwhile the wire's verdict is acted on only once the
+	// holder was silent for FlapHold, then twice as long with each change.
 	FlapLimit  int
 	FlapWindow time.Duration
 	FlapPause  time.Duration
+	FlapHold   time.Duration
 }
 
 // Defaults gives the durations that ship.
@@ -80,5 +82,6 @@ func Defaults(node string) Config {
 		FlapLimit:     3,
 		FlapWindow:    3 * time.Minute,
 		FlapPause:     3 * time.Minute,
+		FlapHold:      10 * time.Second,
 	}
 }

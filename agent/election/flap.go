@@ -10,7 +10,7 @@ type flaps struct {
 	at    [maxFlaps]Time // the last changes, a ring
 	count int
 	level int  // of the next pause
-	until Time // the present pause
+	until Time // the end of the present one
 }
 
 // maxFlaps bounds Config.FlapLimit.
@@ -24,14 +24,21 @@ func (f flaps) note(now Time, c Config) flaps {
 	}
 	f.at[f.count%maxFlaps] = now
 	f.count++
-	if f.count < limit || now-f.at[(f.count-limit)%maxFlaps] > c.FlapWindow || now < f.until {
-		return f
+	if often := f.count >= limit && now-f.at[(f.count-limit)%maxFlaps] <= c.FlapWindow; often || now < f.until {
+		f.until = now + c.FlapPause<<min(f.level, 2)
+		f.level = min(f.level+1, 4)
 	}
-	f.until = now + c.FlapPause<<f.level
-	f.level = min(f.level+1, 2)
 	return f
 }
 
-// Calm is how long the Lease is left where it is, as far as the wire alone would move it or
-// somebody wants it elsewhere; zero: it may move.
+// Calm is for how long nobody's wish moves the Lease, and the wire's verdict only with
+// Patience; zero: it may move.
 func (s State) Calm(now Time) time.Duration { return max(0, s.flaps.until-now) }
+
+// Patience is how long the holder must have been dead on the wire while the Lease flaps.
+func (s State) Patience(now Time) time.Duration {
+	if s.Calm(now) == 0 {
+		return 0
+	}
+	return s.Config.FlapHold << max(0, s.flaps.level-1)
+}

@@ -16,7 +16,7 @@ func TestCalm(t *testing.T) {
 		"two":                            {[]time.Duration{0, 1 * second}, 0},
 		"three within the window":        {[]time.Duration{0, 1 * second, 2 * second}, c.FlapPause},
 		"three, but not within it":       {[]time.Duration{0, time.Minute, 4 * time.Minute}, 0},
-		"a fourth within the pause":      {[]time.Duration{0, 1 * second, 2 * second, 62 * second}, 2 * time.Minute},
+		"a fourth within the pause":      {[]time.Duration{0, 1 * second, 2 * second, 62 * second}, 2 * c.FlapPause},
 		"again after the pause: twice":   {[]time.Duration{0, 1 * second, 2 * second, 4 * time.Minute, 241 * second, 242 * second}, 2 * c.FlapPause},
 		"after a long rest: as at first": {[]time.Duration{0, 1 * second, 2 * second, time.Hour, time.Hour + second, time.Hour + 2*second}, c.FlapPause},
 	} {
@@ -39,8 +39,16 @@ func TestFlapping(t *testing.T) {
 		return newPlayer(t).policy("o", "n", "q").lease("o", 3).lease("q", 4).lease("o", 5).lease("q", 6).pulse()
 	}
 	for name, story := range map[string]func(t *testing.T){
-		"the wire's verdict moves nothing until the pause is over": func(t *testing.T) {
-			flapped(t).dead().live(10 * second).writesNothing("it flaps").live(3 * time.Minute).dead().pass(50 * time.Millisecond).swap("n")
+		"the wire's verdict moves nothing until the holder was silent for long": func(t *testing.T) {
+			p := flapped(t).dead().pass(50 * time.Millisecond).writesNothing("it flaps")
+			since := p.now
+			for range 9 {
+				p.live(second).step(Dead{Addrs: policy().Addresses, Since: since}).pass(50 * time.Millisecond)
+			}
+			p.writesNothing("a silence of 9 s").live(second).step(Dead{Addrs: policy().Addresses, Since: since}).pass(50 * time.Millisecond).swap("n")
+		},
+		"after the pause it does at once": func(t *testing.T) {
+			flapped(t).live(4 * time.Minute).dead().pass(50 * time.Millisecond).swap("n")
 		},
 		"a heartbeat that stands still does": func(t *testing.T) {
 			p := flapped(t)

@@ -38,7 +38,7 @@ func (m *machine) current(v verdict) bool {
 // deadOnTheWire applies rules (d) and (e): the holder is silent by its own fault, this node
 // can serve every address that still answers and one more, and the Lease is not flapping.
 func (m *machine) deadOnTheWire() bool {
-	if !m.current(m.dead) || m.lease.Holder == "" || m.Calm(m.now) > 0 {
+	if !m.current(m.dead) || m.lease.Holder == "" || m.now-m.dead.dead.Since < m.Patience(m.now) {
 		return false
 	}
 	more := false

@@ -32,7 +32,7 @@ func idle(ctx context.Context, b *bench) (result, error) {
 	if err := b.settle(ctx); err != nil {
 		return r, err
 	}
-	if _, _, err := b.ready(ctx, serviceNames(1)); err != nil {
+	if _, _, err := b.ready(ctx, serviceNames("idle", 0, 1)); err != nil {
 		return r, err
 	}
 	err := b.writes(ctx, &r, "1 Service")

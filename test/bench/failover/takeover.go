@@ -55,12 +55,14 @@ type round struct {
 // fault injects it some times, each time into the node that speaks then.
 func (b *bench) fault(ctx context.Context, f fault) (result, error) {
 	r := result{Name: f.name, What: f.what, limits: f.limits}
-	services := serviceNames(f.services)
 	unmoved := 0
 	for i := range b.rounds {
-		x, err := b.round(ctx, f, services)
+		x, err := b.round(ctx, f, serviceNames(f.name, i, f.services))
 		if err != nil {
 			return r, fmt.Errorf("round %d: %w", i+1, err)
+		}
+		if err := b.kubectl(ctx, "delete", "services", "-l", "bench=small", "--wait=false"); err != nil {
+			return r, err
 		}
 		b.say("%s, round %d: %s", f.name, i+1, x)
 		if f.moves && x.Moves == 0 {
@@ -88,10 +90,12 @@ func (b *bench) fault(ctx context.Context, f fault) (result, error) {
 	return r, nil
 }
 
-func serviceNames(n int) []string {
-	names := []string{"bench"}
-	for i := 1; i < n; i++ {
-		names = append(names, fmt.Sprintf("bench-%d", i))
+// serviceNames names the Services of a round. They are new in each: what moves again and again within minutes is left
+// alone for a while.
+func serviceNames(fault string, round, n int) []string {
+	var names []string
+	for i := range max(n, 1) {
+		names = append(names, fmt.Sprintf("%s-%d-%d", fault, round, i))
 	}
 	return names
 }
