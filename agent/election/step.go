@@ -253,10 +253,16 @@ func (m *machine) lapse() {
 // expired tells whether the own heartbeats give no right to speak.
 func (m *machine) expired() bool { return m.NeedsEcho() && m.now >= m.heart.Until(m.Config) }
 
+// replaced tells whether the voice held the Lease until another hand has written it: that the
+// voice was interrupted meanwhile gives it no right to write it back.
+func (m *machine) replaced() bool {
+	return m.voice.Holder == m.Config.Node && m.voice.UID == m.lease.UID && m.voice.Transitions < m.lease.Transitions
+}
+
 // settleOther: the Lease names another node, or nobody.
 func (m *machine) settleOther() {
 	if m.voice.UID != "" {
-		if m.standing == Wire {
+		if m.standing == Wire && !m.replaced() {
 			m.stand()
 			return
 		}
