@@ -15,15 +15,16 @@ type host struct {
 	index int
 	name  string
 
-	on      bool // it has power
-	stunned bool // its hypervisor has stopped it, clock and all
-	ring    []func()
-	cards   []detector.MAC // by segment
-	version int            // of the cards
-	down    []int          // by segment, > 0: no carrier
-	mute    []int          // by segment, > 0: a port filter takes what names a VIP
-	forward time.Duration  // when its kube-proxy is ready
-	unready int            // > 0: it is not
+	on       bool // it has power
+	stunned  bool // its hypervisor has stopped it, clock and all
+	ring     []func()
+	ringless bool           // what comes meanwhile is lost
+	cards    []detector.MAC // by segment
+	version  int            // of the cards
+	down     []int          // by segment, > 0: no carrier
+	mute     []int          // by segment, > 0: a port filter takes what names a VIP
+	forward  time.Duration  // when its kube-proxy is ready
+	unready  int            // > 0: it is not
 
 	cut     int // > 0: requests to the API vanish
 	refused int // > 0: they are refused
@@ -38,6 +39,7 @@ type host struct {
 	next      *proc // of an upgrade, waits for the other's end
 	processes int
 	disk      []remembered  // by Lease
+	woken     time.Duration // when its hypervisor let it go on
 	rough     time.Duration // when it was last stopped, or its wire touched
 	cutUntil  time.Duration // when it last had no API
 }
@@ -148,7 +150,7 @@ func (h *host) changed() {
 // hear takes a frame from the wire.
 func (h *host) hear(s *segment, f frame) {
 	if h.stunned {
-		if len(h.ring) < 64 { // a ring of the hypervisor's keeps what comes
+		if len(h.ring) < 64 && !h.ringless { // a ring of the hypervisor's keeps what comes
 			h.ring = append(h.ring, func() { f.at = h.world.now; h.hear(s, f) })
 		}
 		return
@@ -174,13 +176,13 @@ func (h *host) stun(lasts time.Duration) {
 	}
 	w := h.world
 	w.logf("%s: its hypervisor stops it for %s", h.name, lasts)
-	h.stunned = true
+	h.stunned, h.ringless = true, w.chance(0.5)
 	w.after(lasts, func() {
 		if !h.stunned {
 			return
 		}
 		w.logf("%s: goes on, and knows nothing of it", h.name)
-		h.stunned, h.rough = false, w.now
+		h.stunned, h.rough, h.woken = false, w.now, w.now
 		h.missing += lasts
 		ring := h.ring
 		h.ring = nil

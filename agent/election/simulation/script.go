@@ -59,7 +59,7 @@ func (w Want) holds(r *Result) error {
 	}
 	figures := map[string]float64{
 		"dark": r.Dark.Seconds(), "settle": r.Settle.Seconds(), "moves": float64(r.Moves),
-		"wire": float64(r.Wire), "voices": float64(r.Voices),
+		"wire": float64(r.Wire), "voices": float64(r.Voices), "writes": float64(r.Writes),
 	}
 	for i, d := range r.Overlaps {
 		figures[Cause(i).String()] = d.Seconds()

@@ -65,15 +65,19 @@ func (c *checker) overlap(w *world, s *spot, o *overlap) {
 		older, newer = newer, older
 	}
 	given := w.store.handed(older, newer)
+	leaves := older.proc.leaving || newer.proc.leaving
 	lasts, cause, bound := w.now-o.from, Crossing, seg.crossing()
-	switch rough := max(o.a.rough, o.b.rough, seg.healed[o.a.index][o.b.index]); {
+	missed := max(o.a.woken, o.b.woken, seg.healed[o.a.index][o.b.index])
+	switch rough := max(o.a.rough, o.b.rough, missed); {
 	case !seg.hears(o.a, o.b):
 		o.clear = w.now
 		cause, bound = c.deaf(w, older, given)
+	case leaves && older.standing != newer.standing: // what it asked for on the wire, its loop has to hear
+		bound += 35 * time.Millisecond
 	case given && rough >= o.from-5*time.Second:
 		cause, bound = Reclaimed, c.reclaim(w)
-	case rough >= o.from-ghostMax || o.clear > o.from:
-		cause, bound, lasts = Ghost, ghostMax+w.lateness(), w.now-max(o.from, o.clear, rough)
+	case missed >= o.from-ghostMax || o.clear > o.from:
+		cause, bound, lasts = Ghost, ghostMax+w.lateness(), w.now-max(o.from, o.clear, missed)
 		if !older.haunts(newer) && !newer.haunts(older) {
 			cause, bound = Third, older.proc.config.LeaseDuration+time.Second
 		}
@@ -93,9 +97,14 @@ func (c *checker) deaf(w *world, older *reign, given bool) (Cause, time.Duration
 	h := older.proc.host
 	switch {
 	case !h.api() || w.now < h.cutUntil+recently || older.proc.leases.missed:
+		if older.echo { // it needs heartbeats
+			return Apart, older.proc.config.LeaseDuration
+		}
 		return Apart, time.Hour
 	case given:
 		return Reclaimed, c.reclaim(w)
+	case older.standing == election.Wire: // it first writes itself, or asks the one that is named
+		return Told, 2*(w.Lag+2*w.Latency) + swapTime + 2*time.Second
 	default:
 		return Told, w.Lag + 2*w.Latency + w.lateness()
 	}
