@@ -191,8 +191,8 @@ func (h *host) stun(lasts time.Duration) {
 		}
 		for _, p := range []*proc{h.proc, h.next} {
 			if p != nil {
-				p.leases.delayed(w.between(0, 10*time.Second))
-				p.policies.delayed(w.between(0, 10*time.Second))
+				p.leases.again(w.between(0, 10*time.Second))
+				p.policies.again(w.between(0, 10*time.Second))
 				p.unpark()
 			}
 		}

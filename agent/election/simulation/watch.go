@@ -20,6 +20,7 @@ type stream struct {
 	broken int  // > 0: nothing comes through
 	missed bool // a change was lost: the connection is dead
 	dialed bool
+	sent   int  // numbers how often what is under way was sent
 }
 
 // plan delivers a change some time later.
@@ -27,11 +28,11 @@ func (s *stream) plan(i int) {
 	if s.open == 0 || s.lost() {
 		return
 	}
-	w, conn := s.proc.world, s.open
+	w, conn, sent := s.proc.world, s.open, s.sent
 	s.at = max(s.at, w.now+w.between(time.Millisecond, w.Lag))
 	w.after(s.at-w.now, func() {
 		s.proc.loop(func() {
-			if s.open != conn || s.lost() {
+			if s.open != conn || s.sent != sent || s.lost() {
 				return
 			}
 			s.next = i + 1
@@ -40,8 +41,18 @@ func (s *stream) plan(i int) {
 	})
 }
 
-// delayed holds back what comes: TCP waits long before it sends again.
-func (s *stream) delayed(d time.Duration) { s.at = max(s.at, s.proc.world.now+d) }
+// again is what happens to what came while the machine was stopped: it was not received,
+// and TCP waits long before it sends it again.
+func (s *stream) again(d time.Duration) {
+	if s.open == 0 {
+		return
+	}
+	s.sent++
+	s.at = max(s.at, s.proc.world.now+d)
+	for i := s.next; i < s.length(); i++ {
+		s.plan(i)
+	}
+}
 
 // lost tells whether a change does not come through; then none does until a new dial.
 func (s *stream) lost() bool {
