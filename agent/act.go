@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/arpeggio-lb/arpeggio/agent/detector"
 	"github.com/arpeggio-lb/arpeggio/agent/election"
 	"github.com/arpeggio-lb/arpeggio/agent/lease"
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
@@ -43,6 +44,8 @@ func (l *loop) skip(r *reign, why any) {
 	until := l.now() + skipFor
 	r.skipped = &until
 	l.wakes.set(r)
+	l.detector.Follow(l.now(), r.name, detector.View{})
+	r.seen = part{}
 	l.mark(r)
 	if s := r.speech; s != nil && s.at != nil {
 		why := "the node's agent failed on this object, see its log"

@@ -138,6 +138,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	l.shadow = true
+	l.hurry = beat.Hurry
 	leases, err := lease.NewLeaseWatch(clients.Watch, o.Namespace, o.Node,
 		func(name types.NamespacedName, obj *coordinationv1.Lease, there bool) {
 			if !there {

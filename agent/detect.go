@@ -264,10 +264,17 @@ func (l *loop) stalled() {
 	}
 }
 
+// interrupt interrupts some elections. A heartbeat that comes back tells them all what they
+// missed.
 func (l *loop) interrupt(which func(*reign) bool) {
+	some := false
 	for _, r := range l.reigns {
 		if which(r) {
+			some = true
 			l.step(r, election.Interrupted{})
 		}
+	}
+	if some && l.hurry != nil {
+		l.hurry()
 	}
 }

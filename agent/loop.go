@@ -63,6 +63,7 @@ type loop struct {
 	version      string
 	installation string
 	now          func() election.Time // the boot clock
+	hurry        func()               // has a heartbeat sent; nil: they come when they come
 	pulse        *wire.Pulse
 	sounds       chan wire.Heard
 	in           chan input

@@ -30,7 +30,11 @@ type Config struct {
 	AskAgain time.Duration
 	// RankStep separates the candidates in time: the n-th waits n steps.
 	RankStep time.Duration
-	// ResumeTimes and ResumeEvery: what an interrupted speaker asks before it speaks again.
+	// ResumeWait is how long an interrupted speaker waits for a heartbeat to come back before
+	// it asks instead, ResumeTimes and ResumeEvery how often; ResumeCheck, when it reads the
+	// Lease if none came.
+	ResumeWait  time.Duration
+	ResumeCheck time.Duration
 	ResumeTimes int
 	ResumeEvery time.Duration
 	// VerdictFresh is how long the detector's verdict may be acted on.
@@ -70,6 +74,8 @@ func Defaults(node string) Config {
 		AskTimes:      3,
 		AskAgain:      time.Second,
 		RankStep:      30 * time.Millisecond,
+		ResumeWait:    50 * time.Millisecond,
+		ResumeCheck:   300 * time.Millisecond,
 		ResumeTimes:   2,
 		ResumeEvery:   30 * time.Millisecond,
 		VerdictFresh:  1500 * time.Millisecond,

@@ -43,10 +43,10 @@ func (m *machine) mustGive() (why Why, to string, must bool) {
 		return CannotServe, "", true
 	case m.voice.UID == "" || m.standing == Wire:
 		return 0, "", false
-	case m.policy.Unservable != "":
-		return m.toFirst(CannotServe)
 	case m.Calm(m.now) > 0:
 		return 0, "", false
+	case m.policy.Unservable != "":
+		return m.toFirst(CannotServe)
 	case m.policy.MoveTo != "" && m.eligible(m.policy.MoveTo, math.MinInt64+1):
 		return Moved, m.policy.MoveTo, true
 	default:

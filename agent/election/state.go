@@ -50,6 +50,7 @@ type State struct {
 	muted    bool   // it was interrupted, and asks before it speaks again
 	ghost    string // the node that was replaced without its own hand
 	contact  bool   // a peer was heard in this epoch
+	wireAt   Time   // since when the standing is Wire, or it was interrupted
 	checkAt  Time   // standing Wire: no read or write of the Lease before
 	named    Lease  // standing Wire: another node's epoch, found on the way back
 	namedAt  Time

@@ -57,6 +57,7 @@ func (m *machine) take(ev Event) {
 		m.swapDone(e)
 	case Pulse:
 		m.heart = e.Heart
+		m.echoed()
 	case PeerBeat:
 		m.peerBeat(e)
 	case Heard:
@@ -222,7 +223,7 @@ func (m *machine) settleHolder() {
 	}
 	if m.voice.UID != "" && m.voice.UID != m.lease.UID {
 		// The manager made the Lease anew, for who speaks.
-		m.voice, m.standing, m.checkAt = m.lease, Wire, m.now
+		m.voice, m.standing, m.wireAt, m.checkAt = m.lease, Wire, m.now, m.now
 	}
 	why, to, must := m.mustGive()
 	if back := m.heldAt + 2*m.Config.GiveBound; m.voice.UID == "" && m.given() && (must || !m.accepts()) && m.now < back {

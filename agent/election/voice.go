@@ -18,7 +18,7 @@ func (m *machine) claim(why Why) {
 }
 
 func (m *machine) begin(by Standing, why Why, from string) {
-	m.phase, m.voice, m.standing, m.muted = Speaking, m.lease, by, false
+	m.phase, m.voice, m.standing, m.muted, m.wireAt = Speaking, m.lease, by, false, m.now
 	m.before, m.ghost = Lease{}, ""
 	if by == Held { // otherwise the own write may still be committed
 		m.bid = bid{}
@@ -61,12 +61,13 @@ func (m *machine) inherit(e Inherited) {
 	m.begin(e.Standing, Taken, m.Config.Node)
 }
 
-// interrupted: what was asked before the gap counts no more, and a voice asks before it goes
-// on. Until it has read the Lease again, it speaks by the wire's standing.
+// interrupted: what was asked before the gap counts no more, and a voice does not go on before
+// a heartbeat sent after the gap came back, or it has asked. Until it knows the Lease again,
+// it speaks by the wire's standing.
 func (m *machine) interrupted() {
 	switch {
 	case m.voice.UID != "":
-		m.muted, m.standing, m.checkAt = true, Wire, m.now
+		m.muted, m.standing, m.wireAt, m.checkAt = true, Wire, m.now, m.now+m.Config.ResumeCheck
 		m.asked, m.askedAt = 0, m.now
 	case m.phase == Swapping:
 		m.doubted = true
@@ -81,7 +82,14 @@ func (m *machine) interrupted() {
 // resume asks on behalf of an interrupted voice, and lets it speak again when no higher one
 // was heard (heard would have ended it).
 func (m *machine) resume() {
-	if !m.muted || !m.askRound(m.Config.ResumeTimes, m.Config.ResumeEvery) {
+	if !m.muted {
+		return
+	}
+	if begin := m.wireAt + m.Config.ResumeWait; m.now < begin {
+		m.wakeAt(begin)
+		return
+	}
+	if !m.askRound(m.Config.ResumeTimes, m.Config.ResumeEvery) {
 		return
 	}
 	if due := m.askedAt + m.Config.ResumeEvery; m.now < due {
@@ -89,6 +97,14 @@ func (m *machine) resume() {
 		return
 	}
 	m.muted = false
+}
+
+// echoed: whoever has the echo of a heartbeat has seen all Leases as they were when it was
+// sent. One that was sent after an interruption so tells all voices at once what they missed.
+func (m *machine) echoed() {
+	if m.voice.UID != "" && m.standing == Wire && m.lease.Holder == m.Config.Node && m.heart.Last() > m.wireAt && !m.writing {
+		m.voice, m.standing, m.muted, m.bid = m.lease, Held, false, bid{}
+	}
 }
 
 // check reads the Lease again for a voice of the wire's standing that the Lease names.
@@ -186,7 +202,7 @@ func (m *machine) farewell() {
 func (m *machine) rewind(l Lease) {
 	m.learn(l)
 	if m.voice.UID != "" {
-		m.standing, m.checkAt = Wire, m.now
+		m.standing, m.wireAt, m.checkAt = Wire, m.now, m.now
 	}
 }
 

@@ -64,37 +64,51 @@ func TestInterruption(t *testing.T) {
 			if !p.state.Muted() || p.state.Standing() != Wire {
 				t.Errorf("muted %t, standing %d", p.state.Muted(), p.state.Standing())
 			}
-			p.pass(70 * ms).speaks("nobody was heard")
+			p.pass(120 * ms).speaks("nobody was heard")
 			if n := count[Ask](p.done); n != 2 || p.state.Muted() {
 				t.Errorf("asked %d times, muted %t", n, p.state.Muted())
 			}
-			if p.step(mine).state.Standing() != Held {
+			if p.pass(200*ms).step(mine).state.Standing() != Held {
 				t.Error("it has read the Lease")
 			}
 		},
+		"a heartbeat that was sent since comes back: goes on at once": func(t *testing.T) {
+			p := speaker(t).step(Interrupted{}).pass(10 * ms).pulse()
+			if p.state.Muted() || p.state.Standing() != Held || count[Ask](p.done) > 0 {
+				t.Errorf("muted %t, standing %d, asked %d times", p.state.Muted(), p.state.Standing(), count[Ask](p.done))
+			}
+		},
+		"one that was sent before says nothing": func(t *testing.T) {
+			p := speaker(t).pass(10 * ms)
+			sent := p.now
+			p.pass(10 * ms).step(Interrupted{}).step(Pulse{Heart: p.state.heart.Echoed(sent, p.state.Config.BeatEvery)})
+			if !p.state.Muted() {
+				t.Error("speaks by what it knew before")
+			}
+		},
 		"by the wire's standing until the Lease was read": func(t *testing.T) {
-			p := speaker(t).step(Interrupted{}, LeaseRead{}).pass(70 * ms).speaks("by the wire")
+			p := speaker(t).step(Interrupted{}).pass(310 * ms).step(LeaseRead{}).speaks("by the wire")
 			if p.state.Standing() != Wire {
 				t.Error("holds the Lease by its own word")
 			}
-			p.live(2 * second)
-			if n := count[ReadLease](p.done); n < 2 {
+			p.pass(1100 * ms)
+			if n := count[ReadLease](p.done); n != 2 {
 				t.Errorf("read %d times", n)
 			}
 		},
 		"the Lease went away meanwhile": func(t *testing.T) {
-			speaker(t).step(Interrupted{}, LeaseRead{Lease: lease("o", 4), OK: true}).
+			speaker(t).step(Interrupted{}).pass(310 * ms).step(LeaseRead{Lease: lease("o", 4), OK: true}).
 				silent("o holds the Lease").because(Lost)
 		},
 		"a voice of equal right keeps it silent": func(t *testing.T) {
 			speaker(t).step(Interrupted{}).says("o", 3, Held).silent("o holds the Lease").because(Outranked)
 		},
 		"again and again: begins anew": func(t *testing.T) {
-			p := speaker(t).step(Interrupted{}).pass(50 * ms).step(Interrupted{}).pass(50 * ms)
+			p := speaker(t).step(Interrupted{}).pass(90 * ms).step(Interrupted{}).pass(90 * ms)
 			if !p.state.Muted() {
 				t.Error("speaks although it asked once")
 			}
-			p.pass(20 * ms)
+			p.pass(30 * ms)
 			if p.state.Muted() {
 				t.Error("is silent although it asked twice")
 			}
@@ -168,7 +182,7 @@ func TestStanding(t *testing.T) {
 			p.says("q", 3, Wire).silent("q took over").because(Outranked)
 		},
 		"a Lease set back: goes on, and writes itself": func(t *testing.T) {
-			p := speaker(t).step(Interrupted{}, LeaseRead{Lease: lease("o", 1), OK: true}).pass(70 * ms).speaks("on")
+			p := speaker(t).step(Interrupted{}).pass(310 * time.Millisecond).step(LeaseRead{Lease: lease("o", 1), OK: true}).speaks("on")
 			if p.state.Standing() != Wire {
 				t.Error("holds a Lease that names another")
 			}

@@ -56,15 +56,20 @@ func (h *Heartbeat) String() string { return "heartbeat" }
 // Leave marks this node as leaving and waits until that is written.
 func (h *Heartbeat) Leave(ctx context.Context) error {
 	h.leaving.Store(true)
-	select {
-	case h.kick <- struct{}{}:
-	default: // a beat is on its way already, which says so
-	}
+	h.Hurry()
 	select {
 	case <-h.left:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// Hurry has a heartbeat written at once, and does not wait for it.
+func (h *Heartbeat) Hurry() {
+	select {
+	case h.kick <- struct{}{}:
+	default: // one is about to be
 	}
 }
 
