@@ -228,6 +228,7 @@ func (p *proc) interrupt() {
 	for _, r := range p.reigns {
 		p.step(r, election.Interrupted{})
 	}
+	p.beat(func(bool) {})
 }
 
 // alive tells whether the gate may trust the loop.
