@@ -46,8 +46,12 @@ unit: ## pure cores, loops and edges without root or network; seconds
 	go test -short $$(go list ./... | grep -v -e /test/ -e /simulation) ./test/cluster/...
 
 .PHONY: simulation
-simulation: ## the election, under faults, from 2,000 seeds a kind (ARPEGGIO_SIM_SCHEDULES)
-	ARPEGGIO_SIM_SCHEDULES=$${ARPEGGIO_SIM_SCHEDULES:-2000} go test -count=1 ./agent/election/simulation/...
+simulation: ## the election, under faults, from 20,000 seeds (ARPEGGIO_SIM_SCHEDULES)
+	ARPEGGIO_SIM_SCHEDULES=$${ARPEGGIO_SIM_SCHEDULES:-20000} go test -count=1 -timeout 30m ./agent/election/simulation/...
+
+.PHONY: soak
+soak: ## the same from a million seeds; hours
+	ARPEGGIO_SIM_SCHEDULES=$${ARPEGGIO_SIM_SCHEDULES:-1000000} go test -count=1 -timeout 24h -run TestSchedules ./agent/election/simulation/...
 
 .PHONY: wire
 wire: ## real sockets in network namespaces (root)
