@@ -197,6 +197,19 @@ func (c *checker) dark() bool {
 	return false
 }
 
+// content tells whether nothing is left to wait for.
+func (c *checker) content(now time.Duration) bool {
+	if now < c.quiet+14*time.Second+tail || c.dark() {
+		return false
+	}
+	for _, s := range c.spots {
+		if s.heard[0].name != c.world.store.leases[s.lease].Holder {
+			return false
+		}
+	}
+	return true
+}
+
 // asks counts the detector's questions.
 func (c *checker) asks(p *proc) {
 	second := int64(c.world.now / time.Second)

@@ -17,8 +17,9 @@ const (
 	// Ghost: the voice was stopped and no clock counted it, the wire between the two was
 	// mended, or a frame between them was lost: one ghost question.
 	Ghost
-	// Third: the same, but neither has replaced the other, so neither looks for it: the
-	// next look at the Lease, or question of one that speaks without it.
+	// Third: the same, but neither looks for the other: it has not replaced it, has forgotten
+	// so in a restart, or speaks in a Lease that was made anew. The watch tells, or the next
+	// question of one that speaks without the Lease.
 	Third
 	// Reclaimed: giver and receiver of a handover cannot hear each other, or the gift is
 	// taken back: GiveBound, two writes, and LeaseDuration - Margin.

@@ -5,6 +5,7 @@ package simulation
 import (
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +19,12 @@ const schedules = 2000
 
 // shares says how much of all each kind gets, in hundredths.
 var shares = [Kinds]int{Faulty: 30, Edge: 10, Single: 15, Planned: 5, Calm: 10, APIAway: 10, Fabric: 5, DualLAN: 10, Upgrade: 5}
+
+// TestMain has less garbage collected: runs are short.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(800)
+	os.Exit(m.Run())
+}
 
 func setting(t *testing.T, name string) (uint64, bool) {
 	t.Helper()
@@ -75,7 +82,7 @@ func TestSchedules(t *testing.T) {
 				n = 1
 			}
 			begin, failures := time.Now(), map[string]int{}
-			worst := play(kind, first, n, Options{}, func(s Script, r Result) {
+			worst := play(kind, first, n, Options{Brief: true}, func(s Script, r Result) {
 				v := Violates(r.Err)
 				if failures[v]++; failures[v] > 1 {
 					return

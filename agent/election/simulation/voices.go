@@ -20,6 +20,7 @@ type overlap struct {
 	a, b  *host
 	from  time.Duration
 	clear time.Duration // since when the two hear each other, if they do
+	wire  bool          // one of them spoke without the Lease
 	seen  bool
 }
 
@@ -71,7 +72,8 @@ func (c *checker) overlap(w *world, s *spot, o *overlap) {
 	switch rough := max(o.a.rough, o.b.rough, missed); {
 	case !seg.hears(o.a, o.b):
 		o.clear = w.now
-		cause, bound = c.deaf(w, older, given)
+		o.wire = o.wire || older.standing == election.Wire || newer.standing == election.Wire
+		cause, bound = c.deaf(w, older, o.wire, given)
 	case leaves && older.standing != newer.standing: // what it asked for on the wire, its loop has to hear
 		bound += 35 * time.Millisecond
 	case given && rough >= o.from-5*time.Second:
@@ -79,7 +81,7 @@ func (c *checker) overlap(w *world, s *spot, o *overlap) {
 	case missed >= o.from-ghostMax || o.clear > o.from:
 		cause, bound, lasts = Ghost, ghostMax+w.lateness(), w.now-max(o.from, o.clear, missed)
 		if !older.haunts(newer) && !newer.haunts(older) {
-			cause, bound = Third, older.proc.config.LeaseDuration+time.Second
+			cause, bound = Third, recently
 		}
 	}
 	c.Overlaps[cause] = max(c.Overlaps[cause], lasts)
@@ -93,17 +95,17 @@ func (c *checker) overlap(w *world, s *spot, o *overlap) {
 func (r *reign) haunts(o *reign) bool { return r.state.Ghost() == o.proc.host.name }
 
 // deaf: they cannot hear each other.
-func (c *checker) deaf(w *world, older *reign, given bool) (Cause, time.Duration) {
+func (c *checker) deaf(w *world, older *reign, wire, given bool) (Cause, time.Duration) {
 	h := older.proc.host
 	switch {
-	case !h.api() || w.now < h.cutUntil+recently || older.proc.leases.missed:
+	case !h.api() || w.now < h.cutUntil+recently || h.woken > 0 && w.now < h.woken+recently || older.proc.leases.missed:
 		if older.echo { // it needs heartbeats
 			return Apart, older.proc.config.LeaseDuration
 		}
 		return Apart, time.Hour
 	case given:
 		return Reclaimed, c.reclaim(w)
-	case older.standing == election.Wire: // it first writes itself, or asks the one that is named
+	case wire: // it first writes itself, or asks the one that is named
 		return Told, 2*(w.Lag+2*w.Latency) + swapTime + 2*time.Second
 	default:
 		return Told, w.Lag + 2*w.Latency + w.lateness()

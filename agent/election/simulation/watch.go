@@ -20,7 +20,7 @@ type stream struct {
 	broken int  // > 0: nothing comes through
 	missed bool // a change was lost: the connection is dead
 	dialed bool
-	sent   int  // numbers how often what is under way was sent
+	sent   int // numbers how often what is under way was sent
 }
 
 // plan delivers a change some time later.

@@ -22,6 +22,8 @@ type Options struct {
 	Detector func(c *detector.Config, node int)
 	// Flaw is built into the machines' surroundings, to see whether the checks notice.
 	Flaw Flaw
+	// Brief ends a run once all has been calm for a while after the last fault.
+	Brief bool
 	// Trace keeps the events for Result.Trace.
 	Trace bool
 }
@@ -68,7 +70,7 @@ func Run(s Script, o Options) Result {
 	}
 	for len(w.queue) > 0 && w.check.err == nil {
 		e := w.queue.pop()
-		if e.at > w.end {
+		if e.at > w.end || w.Brief && w.check.content(e.at) {
 			break
 		}
 		w.now = e.at
