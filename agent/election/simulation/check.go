@@ -114,7 +114,7 @@ func (c *checker) silence(w *world, s *spot) {
 				s.moves++
 			}
 			s.speaker, s.since = h, w.now
-			if s.address.index == 0 {
+			if s.index == 0 {
 				c.Speaker = h.name
 			}
 		}

@@ -99,6 +99,7 @@ func (d *drawer) world(kind Kind) {
 		d.Latency = milliseconds(one(d, 3, 10, 100, 400))
 	case Planned, Single, APIAway, Upgrade:
 		d.Lag, d.Latency = milliseconds(one(d, 5, 20)), milliseconds(one(d, 3, 10))
+	case Fabric, Kinds:
 	case DualLAN:
 		d.Segments = 2
 		w4, w6 := Where{Segment: 1}, Where{V6: true, Segment: 1}

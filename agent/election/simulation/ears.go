@@ -53,6 +53,7 @@ func (p *proc) receive(s *segment, f frame, at election.Time) {
 		}
 	case detector.Answer, detector.Claim:
 		p.remember(r, f)
+	default:
 	}
 	if r.speaks && f.kind != detector.Question && p.world.rng.IntN(20) == 0 { // the loop is busy
 		p.plan(p.world.between(0, 30*time.Millisecond), func() { p.loop(func() { p.heard(s, r, f, at) }) })
@@ -111,6 +112,7 @@ func (p *proc) word(s *segment, r *reign, f frame, same bool) {
 		if p.world.Flaw != DeafToFarewells {
 			p.step(r, election.Left{Node: v.Node})
 		}
+	default:
 	}
 }
 

@@ -10,21 +10,20 @@ import (
 // verb is a kind of fault: it happens, and what it returns ends it (nil: nothing to end).
 type verb func(w *world, f Fault) (undo func())
 
-var verbs map[string]verb
-
-func init() {
-	verbs = map[string]verb{}
+// verbOf finds a verb; nil: there is none.
+func verbOf(name string) verb {
 	for _, vs := range []map[string]verb{hostVerbs, apiVerbs, wireVerbs, managerVerbs} {
-		for name, v := range vs {
-			verbs[name] = v
+		if v := vs[name]; v != nil {
+			return v
 		}
 	}
+	return nil
 }
 
 // fault lets a fault happen.
 func (w *world) fault(f Fault) {
 	w.logf("fault: %s", f)
-	undo := verbs[f.Verb](w, f)
+	undo := verbOf(f.Verb)(w, f)
 	if undo != nil && f.For > 0 {
 		w.after(f.For, func() {
 			w.logf("over: %s", f)
@@ -89,12 +88,12 @@ func (w *world) node(name string) *host {
 	}
 }
 
-// nodes gives the nodes of the i-th argument; "all": all.
-func (w *world) nodes(f Fault, i int) []*host {
-	if f.arg(i) == "all" {
+// nodes gives the nodes of the first argument; "all": all.
+func (w *world) nodes(f Fault) []*host {
+	if f.arg(0) == "all" {
 		return w.hosts
 	}
-	return []*host{w.node(f.arg(i))}
+	return []*host{w.node(f.arg(0))}
 }
 
 // segment gives the segment of the i-th argument; none: the first.
@@ -119,14 +118,14 @@ func each(hosts []*host, begin, end func(h *host)) func() {
 
 var hostVerbs = map[string]verb{
 	// crash NODE|all: power is lost.
-	"crash": func(w *world, f Fault) func() { return each(w.nodes(f, 0), (*host).crash, (*host).boot) },
+	"crash": func(w *world, f Fault) func() { return each(w.nodes(f), (*host).crash, (*host).boot) },
 	// kill NODE: the agent dies, its kernel lives.
 	"kill": func(w *world, f Fault) func() {
-		return each(w.nodes(f, 0), func(h *host) { h.kill("is killed") }, (*host).start)
+		return each(w.nodes(f), func(h *host) { h.kill("is killed") }, (*host).start)
 	},
 	// term NODE|all: SIGTERM; the agent is started again once it has ended.
 	"term": func(w *world, f Fault) func() {
-		return each(w.nodes(f, 0), func(h *host) {
+		return each(w.nodes(f), func(h *host) {
 			if h.proc != nil {
 				h.proc.leave(10 * time.Second)
 			}
@@ -134,7 +133,7 @@ var hostVerbs = map[string]verb{
 	},
 	// pause NODE for D: all threads stop, the clock goes on.
 	"pause": func(w *world, f Fault) func() {
-		for _, h := range w.nodes(f, 0) {
+		for _, h := range w.nodes(f) {
 			if h.proc != nil {
 				h.proc.pause(f.For)
 			}
@@ -143,7 +142,7 @@ var hostVerbs = map[string]verb{
 	},
 	// hang NODE for D: the loop alone stops.
 	"hang": func(w *world, f Fault) func() {
-		for _, h := range w.nodes(f, 0) {
+		for _, h := range w.nodes(f) {
 			if h.proc != nil {
 				h.proc.hang(f.For)
 			}
@@ -152,14 +151,14 @@ var hostVerbs = map[string]verb{
 	},
 	// stun NODE for D: the hypervisor stops the machine, and its clocks.
 	"stun": func(w *world, f Fault) func() {
-		for _, h := range w.nodes(f, 0) {
+		for _, h := range w.nodes(f) {
 			h.stun(f.For)
 		}
 		return nil
 	},
 	// stutter NODE for D: many short pauses.
 	"stutter": func(w *world, f Fault) func() {
-		for _, h := range w.nodes(f, 0) {
+		for _, h := range w.nodes(f) {
 			for t := time.Duration(0); t < f.For; t += 150 * time.Millisecond {
 				w.after(t, func() {
 					if h.proc != nil && h.proc.paused == 0 {
@@ -172,19 +171,19 @@ var hostVerbs = map[string]verb{
 	},
 	// upgrade NODE|all: a successor starts beside the agent; of all, one after the other.
 	"upgrade": func(w *world, f Fault) func() {
-		for i, h := range w.nodes(f, 0) {
+		for i, h := range w.nodes(f) {
 			w.after(time.Duration(i)*4*time.Second, h.upgrade)
 		}
 		return nil
 	},
 	// unready NODE: its kube-proxy does not forward.
 	"unready": func(w *world, f Fault) func() {
-		return each(w.nodes(f, 0), func(h *host) { h.unready++; h.changed() }, func(h *host) { h.unready--; h.changed() })
+		return each(w.nodes(f), func(h *host) { h.unready++; h.changed() }, func(h *host) { h.unready--; h.changed() })
 	},
 	// carrier NODE SEGMENT: no link.
 	"carrier": func(w *world, f Fault) func() {
 		s := w.segment(f, 1)
-		return each(w.nodes(f, 0), func(h *host) {
+		return each(w.nodes(f), func(h *host) {
 			h.touched(s)
 			h.down[s.index]++
 			h.changed()
@@ -199,7 +198,7 @@ var hostVerbs = map[string]verb{
 	// card NODE SEGMENT: its MAC changes.
 	"card": func(w *world, f Fault) func() {
 		s := w.segment(f, 1)
-		for _, h := range w.nodes(f, 0) {
+		for _, h := range w.nodes(f) {
 			h.version++
 			h.cards[s.index] = macOf(h.index, s.index, h.version)
 			h.touched(s)

@@ -20,7 +20,7 @@ func (w *world) noted(hosts []*host) {
 
 func counter(at func(h *host) *int) verb {
 	return func(w *world, f Fault) func() {
-		hosts := w.nodes(f, 0)
+		hosts := w.nodes(f)
 		return each(hosts, func(h *host) { *at(h)++ }, func(h *host) { *at(h)--; w.noted([]*host{h}) })
 	}
 }
@@ -85,7 +85,7 @@ var apiVerbs = map[string]verb{
 
 func (w *world) stall(f Fault, of func(p *proc) *stream) func() {
 	var stalled []*stream
-	for _, h := range w.nodes(f, 0) {
+	for _, h := range w.nodes(f) {
 		if h.proc != nil {
 			s := of(h.proc)
 			s.broken++

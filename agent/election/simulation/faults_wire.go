@@ -73,7 +73,7 @@ var wireVerbs = map[string]verb{
 	// filter NODE SEGMENT: a port filter takes its answers and claims, for VIPs alone.
 	"filter": func(w *world, f Fault) func() {
 		s := w.segment(f, 1)
-		return each(w.nodes(f, 0), func(h *host) { h.mute[s.index]++; h.touched(s) }, func(h *host) { h.mute[s.index]--; h.touched(s) })
+		return each(w.nodes(f), func(h *host) { h.mute[s.index]++; h.touched(s) }, func(h *host) { h.mute[s.index]--; h.touched(s) })
 	},
 	// pair NODE NODE SEGMENT: the two do not hear each other; oneway: the second not the first.
 	"pair": func(w *world, f Fault) func() {

@@ -242,7 +242,7 @@ func (s *Script) fault(words []string) error {
 		}
 		f.For, f.Args = ofSeconds(lasts), f.Args[:n]
 	}
-	if _, ok := verbs[f.Verb]; !ok {
+	if verbOf(f.Verb) == nil {
 		return fmt.Errorf("no fault %q", f.Verb)
 	}
 	s.Faults = append(s.Faults, f)

@@ -96,7 +96,7 @@ func (s *segment) send(f frame, to detector.MAC) {
 		f = strip(f)
 	}
 	f.all = to == broadcast
-	if s.suppress > 0 && s.suppressed(f, to) {
+	if s.suppress > 0 && s.suppressed(f) {
 		return
 	}
 	for port := range s.ports {
@@ -172,7 +172,7 @@ func (s *segment) reply(f frame, from int, card detector.MAC) {
 // suppressed is what a switch does that spares the segment questions (Linux' neigh_suppress,
 // EVPN): it answers for whom it has learned, but not questions by unicast with the sender
 // 0.0.0.0, and does not flood what names no sender or announces.
-func (s *segment) suppressed(f frame, to detector.MAC) bool {
+func (s *segment) suppressed(f frame) bool {
 	switch f.kind {
 	case detector.Answer, detector.BareAnswer, detector.Claim:
 		if f.vip != nil {

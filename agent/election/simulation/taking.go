@@ -34,8 +34,8 @@ func (c *checker) spoke(p *proc, r *reign, a election.Speak) {
 		return
 	}
 	c.Wire++
-	takes := append(c.takes[r.lease], w.now)
-	c.takes[r.lease] = takes
+	c.takes[r.lease] = append(c.takes[r.lease], w.now)
+	takes := c.takes[r.lease]
 	// A process that has not seen them all cannot count them. Who was patient may.
 	if n := len(takes) - 4; n >= 0 && w.now-takes[n] < 3*time.Minute && p.born < takes[n]-recently && a.Took < p.config.FlapHold*9/10 {
 		c.failf("flapping: four takeovers by the wire in %s", w.now-takes[n])
