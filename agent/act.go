@@ -180,7 +180,9 @@ func (l *loop) swap(r *reign, a election.Swap) {
 	seen := r.version(a.Lease)
 	l.call(r, func(ctx context.Context, send func(*coordinationv1.Lease, election.Event)) {
 		if seen != nil {
+			l.rush.begin()
 			got, err := l.leases.Swap(ctx, seen, a.Holder, a.Transitions)
+			l.rush.end()
 			if err == nil {
 				send(got, election.SwapDone{Attempt: a.Attempt, OK: true, Lease: lease.FromObject(got)})
 				return

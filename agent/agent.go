@@ -127,6 +127,7 @@ func Run(ctx context.Context, o Options) error {
 	events := newJournal(clients.Status, o.Node, o.Log.WithName("events"))
 	l := newLoop(config, store, o)
 	l.report, l.publics, l.events = report, publics, events
+	report.rush, events.rush = &l.rush, &l.rush
 
 	beat := lease.NewHeartbeat(lease.BeatConfig{
 		Client: clients.Beat, Namespace: o.Namespace, Node: o.Node, Incarnation: o.Incarnation,

@@ -72,6 +72,7 @@ type loop struct {
 
 	ctx     context.Context // of the calls made for actions
 	calls   sync.WaitGroup
+	rush    rush // of writes
 	reigns  map[string]*reign
 	leaseOf map[types.NamespacedName]string // by announcement, the name of its reign
 	byAddr  map[netip.Addr]*reign

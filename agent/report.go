@@ -37,6 +37,7 @@ type reporter struct {
 	client client.Client
 	log    logr.Logger
 	wake   chan struct{}
+	rush   *rush // goes first
 
 	mu      sync.Mutex // guards pending
 	pending map[types.NamespacedName]report
@@ -93,6 +94,7 @@ func (r *reporter) writeAll(ctx context.Context) bool {
 	group.SetLimit(reportWriters)
 	for key, rep := range round {
 		group.Go(func() error {
+			r.rush.wait(ctx)
 			err := r.write(ctx, key, rep)
 			if err != nil {
 				r.again(key, rep, err)
