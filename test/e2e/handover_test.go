@@ -5,9 +5,7 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"testing"
@@ -15,6 +13,7 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
@@ -29,8 +28,6 @@ const (
 	// stall is how long a busy machine may keep an agent waiting. A client that asks in vain
 	// asks again after a second.
 	stall = 500 * time.Millisecond
-	// exclude takes a node out of load balancing.
-	exclude = corev1.LabelNodeExcludeBalancers
 )
 
 // sigterm: the speaker's agent is told to end, and loses nothing.
@@ -47,52 +44,29 @@ func (w *world) sigterm(t *testing.T) {
 	w.unmoved(t, now)
 }
 
+// pods are those of Arpeggio's parts: "agent", "manager", or both ("").
+func (w *world) pods(t *testing.T, part string) []corev1.Pod {
+	t.Helper()
+	labels := client.MatchingLabels{"app.kubernetes.io/name": "arpeggio"}
+	if part != "" {
+		labels["app.kubernetes.io/component"] = part
+	}
+	var pods corev1.PodList
+	if err := w.api.List(t.Context(), &pods, client.InNamespace(system), labels); err != nil {
+		t.Fatal(err)
+	}
+	return pods.Items
+}
+
 // agent is the agent's pod on a node.
 func (w *world) agent(t *testing.T, node string) corev1.Pod {
 	t.Helper()
-	var pods corev1.PodList
-	if err := w.api.List(t.Context(), &pods, client.InNamespace(system), client.MatchingLabels{"app.kubernetes.io/component": "agent"}); err != nil {
-		t.Fatal(err)
-	}
-	n := slices.IndexFunc(pods.Items, func(p corev1.Pod) bool { return p.Spec.NodeName == node })
+	agents := w.pods(t, "agent")
+	n := slices.IndexFunc(agents, func(p corev1.Pod) bool { return p.Spec.NodeName == node })
 	if n < 0 {
 		t.Fatalf("no agent on %s", node)
 	}
-	return pods.Items[n]
-}
-
-// exclude: a node is taken out by its label, and back in.
-func (w *world) exclude(t *testing.T) {
-	w.serve(t, service("exclude", dual))
-	old := w.spoken(t, "exclude")
-	node := "node/" + old.Status.Node
-	t.Cleanup(func() {
-		var n corev1.Node
-		n.Name = old.Status.Node
-		patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"`+exclude+`":null}}}`))
-		if err := w.api.Patch(context.WithoutCancel(t.Context()), &n, patch); err != nil {
-			t.Error(err)
-		}
-	})
-	watch := w.look(t, pace, addresses(t, old), probe.UDP, probe.HTTP)
-	w.kubectl(t, "label", node, exclude+"=")
-	now := w.spokenBy(t, "exclude", "another node", other(old.Status.Node))
-	if why := now.Spec.Excluded[old.Status.Node]; !holds(why, exclude) {
-		t.Errorf("the announcement excludes %v, want %s by the label", now.Spec.Excluded, old.Status.Node)
-	}
-	w.eventually(t, "exclude", v1alpha1.EventVIPHandedOver, old.Status.Node, now.Status.Node,
-		"node.kubernetes.io/exclude-from-external-load-balancers")
-	w.kubectl(t, "label", node, exclude+"-")
-	until(t, 10*time.Second, func() error {
-		if a := w.spoken(t, "exclude"); len(a.Spec.Excluded) > 0 || !slices.Contains(a.Spec.Candidates, old.Status.Node) {
-			return fmt.Errorf("candidates %v, excluded %v", a.Spec.Candidates, a.Spec.Excluded)
-		}
-		return nil
-	})
-	w.stable(t, "exclude")
-	seen := watch.end(t)
-	w.handed(t, seen, old, now)
-	w.unmoved(t, now)
+	return agents[n]
 }
 
 // handed checks a handover from one announcement to the next.
@@ -107,42 +81,83 @@ func (w *world) handed(t *testing.T, seen sight, old, now v1alpha1.VIPAnnounceme
 	w.tells(t, old, now)
 }
 
-// rollout: all agents are replaced, node by node; every address stays reachable.
+// rollout: all agents are replaced, node by node. No address changes its speaker, no request
+// is lost, and no connection ends that was open all the time.
 func (w *world) rollout(t *testing.T) {
-	names := []string{"roll-a", "roll-b", "roll-c", "roll-d", "roll-e", "roll-f"}
+	names := []string{"roll-a", "roll-b", "roll-c"}
+	before, _ := w.several(t, names...)
+	var addrs []netip.Addr
+	for _, name := range names {
+		addrs = append(addrs, addresses(t, before[name])...)
+	}
+	agents := w.pods(t, "agent")
+	watch := w.look(t, 20*time.Millisecond, addrs, probe.UDP, probe.Stream)
+	w.kubectl(t, "-n", system, "rollout", "restart", "daemonset/arpeggio-agent")
+	w.kubectl(t, "-n", system, "rollout", "status", "daemonset/arpeggio-agent", "--timeout=90s")
+	w.settle(t)
+	seen := watch.end(t)
+	seen.lossless(t, probe.UDP)
+	seen.unbroken(t)
+	seen.heard(t, stall)
+	for _, name := range names {
+		seen.succession(t, addresses(t, before[name]), w.mac(t, before[name].Status.Node))
+		w.unmoved(t, before[name])
+	}
+	for _, old := range agents {
+		if now := w.agent(t, old.Spec.NodeName); now.UID == old.UID {
+			t.Errorf("agent %s was not replaced: this test shows nothing", old.Name)
+		}
+	}
+}
+
+// reused: many Services go at once, and others get their addresses. Nobody speaks any more
+// for those that are gone.
+func (w *world) reused(t *testing.T) {
+	t.Skip("agents hold back the end of more than half of all Services for a minute, and freed addresses do not rest: for so long, two nodes may speak for one")
+	gone := []string{"gone-a", "gone-b", "gone-c", "gone-d", "gone-e", "gone-f"}
+	before, _ := w.several(t, gone...)
+	speaker := map[netip.Addr]string{}
+	var manifests []string
+	for _, name := range gone {
+		manifests = append(manifests, service(name, dual))
+		for _, addr := range addresses(t, before[name]) {
+			speaker[addr] = before[name].Status.Node
+		}
+	}
+	w.remove(t, manifests...)
+	names := []string{"new-a", "new-b", "new-c", "new-d", "new-e", "new-f"}
+	now, addrs := w.several(t, names...)
+	moved := 0
+	watch := w.look(t, 0, addrs)
+	time.Sleep(2 * time.Second)
+	seen := watch.end(t)
+	for i, name := range names {
+		seen.succession(t, addrs[i:i+1], w.mac(t, now[name].Status.Node))
+		if old := speaker[addrs[i]]; old != "" && old != now[name].Status.Node {
+			moved++
+		}
+	}
+	if moved == 0 {
+		t.Error("no address is spoken for by another node than before: this test shows nothing")
+	}
+}
+
+// several makes some Services at once, and gives their announcements and one address of
+// each, of one family and the other in turn.
+func (w *world) several(t *testing.T, names ...string) (map[string]v1alpha1.VIPAnnouncement, []netip.Addr) {
+	t.Helper()
 	var manifests []string
 	for _, name := range names {
 		manifests = append(manifests, service(name, dual))
 	}
 	w.serve(t, manifests...)
-	before := map[string]v1alpha1.VIPAnnouncement{}
+	all := map[string]v1alpha1.VIPAnnouncement{}
 	var addrs []netip.Addr
 	for i, name := range names {
-		before[name] = w.spoken(t, name)
-		addrs = append(addrs, addresses(t, before[name])[i%2])
+		all[name] = w.spoken(t, name)
+		addrs = append(addrs, addresses(t, all[name])[i%2])
 	}
-	watch := w.look(t, 20*time.Millisecond, addrs, probe.UDP)
-	w.kubectl(t, "-n", system, "rollout", "restart", "daemonset/arpeggio-agent")
-	w.kubectl(t, "-n", system, "rollout", "status", "daemonset/arpeggio-agent", "--timeout=90s")
-	w.settle(t)
-	seen := watch.end(t)
-	moves := map[string]int32{}
-	for _, name := range names {
-		if n := w.spoken(t, name).Status.Transitions - before[name].Status.Transitions; n > 0 {
-			moves[before[name].Status.Node+" "+name] = n
-		}
-	}
-	t.Logf("%d of %d Services moved: %v", len(moves), len(names), moves)
-	for _, who := range slices.Sorted(maps.Keys(moves)) {
-		if moves[who] > 3 {
-			t.Errorf("%s moved %d times in one restart of three agents", who, moves[who])
-		}
-	}
-	seen.lossless(t, probe.UDP)
-	seen.heard(t, stall)
-	for _, addr := range addrs {
-		seen.oneVoice(t, addr)
-	}
+	return all, addrs
 }
 
 // manager: both managers are deleted; nobody's address or speaker changes, and the new ones
@@ -153,6 +168,7 @@ func (w *world) manager(t *testing.T) {
 	w.spoken(t, "later")
 	watch := w.look(t, 20*time.Millisecond, addresses(t, before), probe.UDP)
 	w.remove(t, service("later", dual))
+	w.watched(t, "managed", metav1.ConditionTrue, v1alpha1.ReasonHeard) // the last that is written of a Service
 	versions := w.versions(t, "managed")
 	holder := w.leader(t)
 	w.kubectl(t, "-n", system, "delete", "pods", "-l", "app.kubernetes.io/component=manager")

@@ -40,13 +40,16 @@ const (
 // until waits for f to give no error.
 func until(t *testing.T, bound time.Duration, f func() error) {
 	t.Helper()
+	if err := attempt(bound, f); err != nil {
+		t.Fatalf("after %s: %v", bound, err)
+	}
+}
+
+// attempt calls f until it gives no error, or the time is over.
+func attempt(bound time.Duration, f func() error) error {
 	for deadline := time.Now().Add(bound); ; time.Sleep(50 * time.Millisecond) {
-		err := f()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("after %s: %v", bound, err)
+		if err := f(); err == nil || time.Now().After(deadline) {
+			return err
 		}
 	}
 }
@@ -116,12 +119,21 @@ func (w *world) spoken(t *testing.T, service string) v1alpha1.VIPAnnouncement {
 		switch {
 		case c == nil || c.Status != metav1.ConditionTrue:
 			return fmt.Errorf("announcement of %s: condition %+v", service, c)
-		case a.Status.Node == "" || len(a.Status.Addresses) == 0 || len(a.Status.Addresses) != len(a.Spec.Addresses):
+		case a.Status.Node == "" || spokenFor(a) == 0 || spokenFor(a) != len(a.Spec.Addresses):
 			return fmt.Errorf("announcement of %s: %q speaks for %v of %v", service, a.Status.Node, a.Status.Addresses, a.Spec.Addresses)
 		}
 		return nil
 	})
 	return a
+}
+
+// spokenFor counts the addresses that are spoken for, on whatever number of interfaces.
+func spokenFor(a v1alpha1.VIPAnnouncement) int {
+	distinct := map[string]bool{}
+	for _, x := range a.Status.Addresses {
+		distinct[x.Address] = true
+	}
+	return len(distinct)
 }
 
 // spokenBy waits until one of the nodes speaks for a Service.
@@ -154,12 +166,28 @@ func addresses(t *testing.T, a v1alpha1.VIPAnnouncement) []netip.Addr {
 	return out
 }
 
+// host is a host of the lab.
+func (w *world) host(t *testing.T, name string) cluster.Host {
+	t.Helper()
+	h, err := w.lab.Host(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
 // mac is that of a node's card on the LAN.
 func (w *world) mac(t *testing.T, node string) string {
 	t.Helper()
-	h, err := w.lab.Host(node)
-	if err != nil {
-		t.Fatal(err)
+	return w.card(t, node, cluster.LANInterface)
+}
+
+// card is the MAC of one of a node's cards.
+func (w *world) card(t *testing.T, node, device string) string {
+	t.Helper()
+	h := w.host(t, node)
+	if device == cluster.SecondLANInterface && h.Second != nil {
+		return h.Second.MAC
 	}
 	return h.MAC
 }
@@ -250,11 +278,15 @@ func (w *world) evidence(t *testing.T, since time.Time) {
 	}
 	logs := run("-n", system, "logs", "--prefix", "--tail=-1", "--ignore-errors", "--since-time="+since.UTC().Format(time.RFC3339), "-l", "app.kubernetes.io/name=arpeggio")
 	for line := range strings.Lines(logs) {
-		if strings.Contains(strings.ToLower(line), "forbidden") {
+		// An API server that has just started does not know the roles yet, and says so.
+		if strings.Contains(strings.ToLower(line), "forbidden") && !holds(line, "RBAC: [", "not found") {
 			t.Errorf("refused by the API server: %s", line)
 		}
 	}
 	if t.Failed() {
+		for _, p := range w.pods(t, "") { // what a container said that was killed
+			logs += run("-n", system, "logs", "--prefix", "--previous", "--ignore-errors", p.Name)
+		}
 		t.Logf("--- announcements\n%s--- the same in full\n%s--- Leases\n%s--- pods\n%s--- logs\n%s",
 			run("get", "vipannouncements", "-A", "-o", "wide"), run("get", "vipannouncements", "-A", "-o", "jsonpath={range .items[*]}{.metadata.name}{\" \"}{.spec}{\" \"}{.status}{\"\\n\"}{end}"),
 			run("-n", system, "get", "leases"), run("get", "pods", "-A", "-o", "wide"), logs)

@@ -24,6 +24,48 @@ import (
 // TestArpeggio installs Arpeggio on a cluster of its own and runs the tests on it, in this
 // order. "-run TestArpeggio/crash" runs one.
 func TestArpeggio(t *testing.T) {
+	w := begin(t, cluster.Options{})
+	w.runs(t, []step{
+		{"install", w.install},
+		{"service", w.service},
+		{"local", w.local},
+		{"follow", w.follow},
+		{"class", w.class},
+		{"refused", w.refused},
+		{"leave", w.leave},
+		{"kill-all", w.killAll}, // before kill: the kubelet waits before a second start
+		{"sigterm", w.sigterm},
+		{"rollout", w.rollout},
+		{"manager", w.manager},
+		{"kill", w.kill},
+		{"hang", w.hang},
+		{"pause", w.pause},
+		{"cable", w.cable},
+		{"blocked", w.blocked},
+		{"flap", w.flap},
+		{"blink", w.blink},
+		{"pair", w.pair},
+		{"split", w.split},
+		{"mac", w.newMAC},
+		{"address", w.newAddress},
+		{"cut", w.cut},
+		{"stopped", w.stopped},
+		{"blackhole", w.blackhole},
+		{"crash", w.crash},
+		{"both", w.both},
+		{"reused", w.reused},
+	})
+	if !keep() {
+		t.Run("uninstall", w.uninstall)
+	}
+}
+
+// keep tells whether the last cluster shall stay.
+func keep() bool { return os.Getenv("KEEP") == "1" }
+
+// begin starts a cluster and installs Arpeggio on it; the cluster ends with the test.
+func begin(t *testing.T, o cluster.Options) *world {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Fatal("these tests need root: they make network namespaces and start a cluster in them")
 	}
@@ -37,15 +79,20 @@ func TestArpeggio(t *testing.T) {
 			t.Fatalf("%v: run 'make image manifests' first", err)
 		}
 	}
-	keep := os.Getenv("KEEP") == "1"
 	t.Cleanup(func() {
-		if keep {
+		if keep() {
 			t.Log("the cluster stays (KEEP=1); end it with 'bin/lab down'")
 		} else if err := cluster.Down(context.Background(), t.Output()); err != nil {
 			t.Error(err)
 		}
 	})
-	lab, err := cluster.Up(t.Context(), cluster.Options{Progress: t.Output()})
+	if c, err := cluster.Open(); keep() && err == nil && !alike(c, o) { // an earlier test's
+		if err := c.Down(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.Progress = t.Output()
+	lab, err := cluster.Up(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,34 +103,30 @@ func TestArpeggio(t *testing.T) {
 	w := &world{lab: lab, api: connect(t, lab), root: root, image: image}
 	w.apply(t, pool, deployment("echo", 3, ""))
 	w.settle(t)
+	return w
+}
+
+// alike tells whether a cluster has as many LANs as wanted.
+func alike(c *cluster.Cluster, o cluster.Options) bool {
+	h, err := c.Host(cluster.Gateway)
+	return err == nil && (h.Second != nil) == (o.LANs == 2)
+}
+
+// step is one of the tests that share a cluster.
+type step struct {
+	name string
+	run  func(*testing.T)
+}
+
+func (w *world) runs(t *testing.T, steps []step) {
 	var since time.Time // the first test sees the logs from the beginning
-	for _, test := range []struct {
-		name string
-		run  func(*testing.T)
-	}{
-		{"install", w.install},
-		{"service", w.service},
-		{"local", w.local},
-		{"follow", w.follow},
-		{"class", w.class},
-		{"refused", w.refused},
-		{"exclude", w.exclude},
-		{"sigterm", w.sigterm},
-		{"rollout", w.rollout},
-		{"manager", w.manager},
-		{"kill", w.kill},
-		{"pause", w.pause},
-		{"crash", w.crash},
-	} {
-		t.Run(test.name, func(t *testing.T) {
+	for _, s := range steps {
+		t.Run(s.name, func(t *testing.T) {
 			defer w.evidence(t, since) // before the test's Cleanups
 			w.settle(t)
-			test.run(t)
+			s.run(t)
 		})
 		since = time.Now()
-	}
-	if !keep {
-		t.Run("uninstall", w.uninstall)
 	}
 }
 

@@ -118,7 +118,6 @@ func (w *world) poolSays(t *testing.T, name, condition string, status metav1.Con
 // refusedToService: the Service's Events and the announcement's condition say what cannot
 // be had, and why.
 func (w *world) refusedToService(t *testing.T, good v1alpha1.VIPAnnouncement) {
-	const v4 = "ipFamilyPolicy: SingleStack, ipFamilies: [IPv4]"
 	small := vipPool("small", "192.168.77.240")
 	none := vipPool("none", "192.168.77.241", "announcements: [{interfaces: [eth9]}]")
 	t.Cleanup(func() { w.remove(t, small, none) })

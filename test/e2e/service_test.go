@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
@@ -24,7 +25,7 @@ import (
 )
 
 // service: the life of a dual-stack Service. It gets an address of each family, one node
-// speaks for both, and the API names it; nothing is written while nothing happens; when the
+// speaks for both, and the API names it and says that others hear it; nothing is written while nothing happens; when the
 // Service goes, all of it goes.
 func (w *world) service(t *testing.T) {
 	manifest := service("web", dual)
@@ -62,6 +63,7 @@ func (w *world) service(t *testing.T) {
 	for _, addr := range addrs {
 		w.answers(t, addr, mac)
 	}
+	w.watched(t, "web", metav1.ConditionTrue, v1alpha1.ReasonHeard)
 	w.stable(t, "web")
 	w.goes(t, manifest, addrs)
 }
@@ -79,7 +81,7 @@ func (w *world) answers(t *testing.T, addr netip.Addr, mac string) {
 		t.Errorf("the client's neighbour table has %q, want %s", got, mac)
 	}
 	for _, kind := range []probe.Kind{probe.UDP, probe.HTTP} {
-		w.reachable(t, addr, kind)
+		w.reachable(t, []netip.Addr{addr}, kind)
 		if r := w.probe(t, kind, addr, 20*time.Millisecond); len(r.Lost) > 0 || len(r.Answers) != 3 {
 			t.Errorf("%s; answers %v, want all three pods and nothing lost", r, r.Answers)
 		}
