@@ -55,7 +55,7 @@ func (l *loop) take(in input) {
 func (l *loop) leaseChanged(in leaseChanged) {
 	switch r := l.reigns[in.name]; {
 	case in.lease == nil && r != nil && r.object != nil:
-		l.vanish("lease/"+in.name, len(l.reigns), func() { l.leaseGone(in.name) })
+		l.vanish("lease/"+in.name, nil, len(l.reigns), func() { l.leaseGone(in.name) })
 	case in.lease == nil:
 		l.leaseGone(in.name)
 	case in.lease.Labels[v1alpha1.LabelWatch] == v1alpha1.WatchFacts:
@@ -115,8 +115,9 @@ func (l *loop) announcementChanged(in announcementChanged) {
 	l.touch()
 	if name := "announcement/" + in.key.String(); in.announcement != nil {
 		l.reappear(name)
-	} else if _, known := l.leaseOf[in.key]; known {
-		l.vanish(name, len(l.leaseOf), func() { l.setAnnouncement(in) })
+		l.reassigned(in.announcement.Spec.Addresses)
+	} else if lease, known := l.leaseOf[in.key]; known {
+		l.vanish(name, l.reigns[lease].claims[in.key].Spec.Addresses, len(l.leaseOf), func() { l.setAnnouncement(in) })
 		return
 	}
 	l.setAnnouncement(in)

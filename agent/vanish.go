@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/arpeggio-lb/arpeggio/agent/election"
+	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
 )
 
 const (
@@ -28,20 +29,21 @@ type vanished struct {
 
 // deletion is an object that is gone: its name tells Leases and announcements apart.
 type deletion struct {
-	name string
-	at   election.Time
-	take func()
+	name  string
+	addrs []v1alpha1.AnnouncedAddress // of an announcement
+	at    election.Time
+	take  func()
 }
 
 // vanish has a deletion wait, where there are enough objects for it to be one of many.
-func (l *loop) vanish(name string, total int, take func()) {
+func (l *loop) vanish(name string, addrs []v1alpha1.AnnouncedAddress, total int, take func()) {
 	if total <= few {
 		take()
 		return
 	}
 	now := l.now()
 	v := &l.vanished
-	v.waiting = append(v.waiting, deletion{name: name, at: now, take: take})
+	v.waiting = append(v.waiting, deletion{name: name, addrs: addrs, at: now, take: take})
 	if n := len(v.waiting); v.until == 0 && n > few && 2*n > total {
 		v.until = now + vanishHold
 		l.log.Info("more than half of all objects are gone at once: nothing is withdrawn for a while, in case they come back", "gone", n, "of", total, "for", vanishHold.String())
@@ -51,6 +53,24 @@ func (l *loop) vanish(name string, total int, take func()) {
 // reappear takes a deletion back.
 func (l *loop) reappear(name string) {
 	l.vanished.waiting = slices.DeleteFunc(l.vanished.waiting, func(d deletion) bool { return d.name == name })
+}
+
+// reassigned acts on the deletions of those whose addresses others have by now: what gives
+// addresses away has not lost its memory.
+func (l *loop) reassigned(addrs []v1alpha1.AnnouncedAddress) {
+	var gone []deletion
+	l.vanished.waiting = slices.DeleteFunc(l.vanished.waiting, func(d deletion) bool {
+		is := slices.ContainsFunc(d.addrs, func(a v1alpha1.AnnouncedAddress) bool {
+			return slices.ContainsFunc(addrs, func(b v1alpha1.AnnouncedAddress) bool { return a.Address == b.Address })
+		})
+		if is {
+			gone = append(gone, d)
+		}
+		return is
+	})
+	for _, d := range gone {
+		d.take()
+	}
 }
 
 // takeVanished acts on the deletions that have waited long enough.
