@@ -195,7 +195,6 @@ func (l *loop) turn() time.Duration {
 	}
 	l.detect()
 	l.publish()
-	l.ports.announceAgain()
 	l.claim()
 	l.lookAround(now)
 	l.want()

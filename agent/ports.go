@@ -123,19 +123,6 @@ func (p *ports) check(now election.Time) (changed bool, back []string) {
 	return changed, back
 }
 
-// announceAgain announces the voices of the ports that have come up.
-func (p *ports) announceAgain() {
-	for _, o := range p.open {
-		if !o.again {
-			continue
-		}
-		o.again = false
-		voices := slices.Collect(maps.Keys(o.voices))
-		o.port.Stop(voices...)
-		o.port.Announce(voices...)
-	}
-}
-
 // trouble tells why an interface is of no use; empty: it is. Who speaks is patient: a flap
 // is over soon. Who does not must not begin on a port by which it cannot ask.
 func (p *ports) trouble(name string, patient bool) string {
@@ -199,6 +186,10 @@ func (p *ports) publish(ctx context.Context, entries map[string][]neighbor.Entry
 
 // announce starts the rounds of new voices and ends those of old ones.
 func (o *openPort) announce(mac neighbor.MAC, entries []neighbor.Entry) {
+	if o.again { // what it said before was not heard
+		o.port.Stop(slices.Collect(maps.Keys(o.voices))...)
+		o.voices, o.again = nil, false
+	}
 	voices := map[netip.Addr]voiceAt{}
 	var begin, end []netip.Addr
 	for _, e := range entries {
@@ -206,6 +197,9 @@ func (o *openPort) announce(mac neighbor.MAC, entries []neighbor.Entry) {
 			continue
 		}
 		v := voiceAt{mac: mac, leaseUID: e.LeaseUID, transitions: e.Transitions}
+		if e.Muted && o.voices[e.Addr] != v {
+			continue // it is announced once it may speak
+		}
 		voices[e.Addr] = v
 		if o.voices[e.Addr] != v {
 			begin = append(begin, e.Addr)

@@ -114,7 +114,9 @@ func (l *loop) announcementChanged(in announcementChanged) {
 	delete(l.memory.announcements, in.key)
 	l.touch()
 	if name := "announcement/" + in.key.String(); in.announcement != nil {
-		l.reappear(name)
+		if !l.reappear(name) && l.leaseOf[in.key] == "" {
+			l.believed()
+		}
 		l.reassigned(in.announcement.Spec.Addresses)
 	} else if lease, known := l.leaseOf[in.key]; known {
 		l.vanish(name, l.reigns[lease].claims[in.key].Spec.Addresses, len(l.leaseOf), func() { l.setAnnouncement(in) })

@@ -50,9 +50,11 @@ func (l *loop) vanish(name string, addrs []v1alpha1.AnnouncedAddress, total int,
 	}
 }
 
-// reappear takes a deletion back.
-func (l *loop) reappear(name string) {
+// reappear takes a deletion back, if there is one.
+func (l *loop) reappear(name string) bool {
+	n := len(l.vanished.waiting)
 	l.vanished.waiting = slices.DeleteFunc(l.vanished.waiting, func(d deletion) bool { return d.name == name })
+	return len(l.vanished.waiting) < n
 }
 
 // reassigned acts on the deletions of those whose addresses others have by now: what gives
@@ -72,6 +74,10 @@ func (l *loop) reassigned(addrs []v1alpha1.AnnouncedAddress) {
 		d.take()
 	}
 }
+
+// believed ends the hold: something new was made, so what gives out objects is well, and those
+// that are gone are meant to be. After a loss the same ones would come back first.
+func (l *loop) believed() { l.vanished.until = 0 }
 
 // takeVanished acts on the deletions that have waited long enough.
 func (l *loop) takeVanished(now election.Time) {

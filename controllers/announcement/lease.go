@@ -120,14 +120,15 @@ func (r *Reconciler) deleteLease(ctx context.Context, l *coordinationv1.Lease) e
 	return nil
 }
 
-// replaced makes sure, before something of another Service of this name is deleted, that
-// the cache does not show an earlier Service than the API server.
+// replaced makes sure, before something is made for a Service, or something of another one of
+// this name is deleted, that the cache does not show an earlier Service than the API server.
 func (r *Reconciler) replaced(ctx context.Context, s *corev1.Service) error {
 	var now corev1.Service
-	if err := r.live.Get(ctx, client.ObjectKeyFromObject(s), &now); err != nil {
+	err := r.live.Get(ctx, client.ObjectKeyFromObject(s), &now)
+	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("reading the Service: %w", err)
 	}
-	if now.UID != s.UID {
+	if err != nil || now.UID != s.UID {
 		return stale("services", s.Name)
 	}
 	return nil

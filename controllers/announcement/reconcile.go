@@ -166,6 +166,12 @@ func (r *Reconciler) announce(ctx context.Context, s *corev1.Service) (again tim
 		return 0, err
 	}
 	wanted.Spec.Displace = order.epoch
+	if a == nil {
+		// A cache that is behind would have it made again and again for a Service that is gone.
+		if err := r.replaced(ctx, s); err != nil {
+			return 0, err
+		}
+	}
 	if len(wanted.Spec.Addresses) > 0 || l != nil {
 		if l, err = r.ensureLease(ctx, s, l, ranking.Candidates, speaker(a)); err != nil {
 			return 0, err
