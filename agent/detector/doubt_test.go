@@ -53,7 +53,7 @@ func TestSignsOfLife(t *testing.T) {
 		{"claim", Sound{Kind: Claim, From: mac(1), SameLease: true, Transitions: 1}, false},
 		{"another card of the epoch", Sound{Kind: Claim, From: mac(2), SameLease: true, Transitions: 1}, false},
 		{"another card of an older epoch", Sound{Kind: Answer, From: mac(2), SameLease: true, Transitions: 0}, true},
-		{"another card of another Lease", Sound{Kind: Answer, From: mac(2), Transitions: 5}, true},
+		{"another card of another Lease", Sound{Kind: Answer, From: mac(2), Transitions: 5}, false},
 		{"unmarked", Sound{Kind: BareAnswer, From: mac(1)}, true},
 		{"vouch", Sound{Kind: Vouching, From: mac(3), SameLease: true, Transitions: 1}, false},
 		{"vouch for an older epoch", Sound{Kind: Vouching, From: mac(3), SameLease: true, Transitions: 0}, true},

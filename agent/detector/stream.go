@@ -205,6 +205,12 @@ func (d *Detector) heardStanding(now Time, t *target, s Sound) {
 	switch s.Kind {
 	case Answer, Claim:
 		d.cardAlive(t.path, s)
+		if !own && !s.SameLease {
+			// Spoken for in another Lease: this node does not know the present one, and
+			// nobody is to be replaced.
+			d.alive(now, t, s)
+			return
+		}
 		if !own && !valid {
 			return
 		}
