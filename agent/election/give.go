@@ -25,6 +25,7 @@ type give struct {
 	why   Why
 	want  string // the only receiver asked for; empty: any candidate
 	to    string // the receiver at hand
+	taker string // who was heard to speak since; empty: nobody
 	stage stage
 	begun Time // when the handover began
 	since Time // when the stage began
@@ -176,6 +177,9 @@ func (m *machine) giveLook() {
 		return
 	}
 	m.give.why, m.give.want = why, to
+	if m.voice.UID == "" && m.eligible(m.give.taker, m.give.begun) { // the Lease follows the wire
+		m.give.want = m.give.taker
+	}
 	var known, unread, failed string
 	missing := false
 	for _, n := range m.policy.Candidates {
@@ -259,6 +263,7 @@ func (m *machine) giveSwapped(ok bool) {
 	case reclaiming:
 		if m.voice.UID != "" {
 			m.voice, m.standing = m.lease, Held
+			m.ghost = m.give.to // it may take the gift yet
 		}
 		m.give.stage = looking
 	case releasing:
@@ -272,6 +277,9 @@ func (m *machine) giveHeard(v Voice) {
 	if !m.higher(v) {
 		return
 	}
-	m.hush(m.give.why, m.give.to)
-	m.forgive(m.give.to) // late, but there: if the taking back succeeds, it is given again
+	m.hush(m.give.why, cmp.Or(v.Node, m.give.to))
+	m.forgive(v.Node) // late, but there: if the taking back succeeds, it is given again
+	if v.LeaseUID == m.lease.UID {
+		m.give.taker = v.Node
+	}
 }

@@ -48,7 +48,11 @@ type State struct {
 	voice    Lease // the epoch in which this node speaks; zero UID: it does not
 	standing Standing
 	muted    bool   // it was interrupted, and asks before it speaks again
-	ghost    string // the node that was replaced without its own hand
+	disputed bool   // another one was heard in another Lease, and the own is read
+	disputer string // whose that was
+	heardAt  Time   // when; zero: never
+	waits    bool   // disputed: it does not speak meanwhile
+	ghost    string // the last node that may speak without a right to it
 	contact  bool   // a peer was heard in this epoch
 	wireAt   Time   // since when the standing is Wire, or it was interrupted
 	checkAt  Time   // standing Wire: no read or write of the Lease before
@@ -82,6 +86,8 @@ type State struct {
 	reading bool  // a quorum read is not back yet, in whatever phase it was asked for
 	readAt  Time  // when it was asked for
 	readOf  Lease // what was known then
+	behind  bool  // the watch showed an older epoch than is known: one of the two is wrong
+	since   Time  // when it last did
 	unread  bool  // Confirming: it failed, the API server is away
 	again   bool  // Confirming: begin anew
 	readyAt Time  // Confirming: not before
@@ -140,11 +146,12 @@ func (s State) Voice() (epoch Lease, ok bool) { return s.voice, s.voice.UID != "
 // Standing is the right by which this node speaks, where it does.
 func (s State) Standing() Standing { return s.standing }
 
-// Muted tells whether the voice has to wait: it was interrupted.
-func (s State) Muted() bool { return s.muted }
+// Muted tells whether the voice has to wait: it was interrupted, or disputed.
+func (s State) Muted() bool { return s.muted || s.disputed && s.waits }
 
-// Ghost is the node that this one replaced without that node's own hand, while it speaks;
-// empty: none.
+// Ghost is a node that may speak without a right to it, while this one does, and is to be
+// told: it was replaced without its own hand, did not take what it was given, or was heard.
+// The last of them; empty: none.
 func (s State) Ghost() string { return s.ghost }
 
 // Since is when the Lease was first known in its present epoch.

@@ -45,8 +45,8 @@ func (m *machine) take(ev Event) {
 	case LeaseSeen:
 		m.recalled = false
 		m.know(e.Lease)
-		if e.Lease.UID == m.lease.UID && e.Lease.Transitions < m.lease.Transitions && !m.reading {
-			m.read() // the watch lags, or the API server was set back
+		if e.Lease.UID == m.lease.UID && e.Lease.Transitions < m.lease.Transitions {
+			m.behind, m.since = true, m.now // the watch lags, or the API server was set back
 		}
 	case LeaseGone:
 		m.recalled = false
@@ -115,7 +115,7 @@ func (m *machine) turn(l Lease) {
 	if l.UID == m.lease.UID && l.Holder != m.lease.Holder {
 		m.flaps = m.flaps.note(m.now, m.Config)
 	}
-	m.dead = verdict{}
+	m.dead, m.behind = verdict{}, false
 }
 
 // resolve ends the wait for a write's result once the Lease is known in another epoch than
@@ -125,6 +125,22 @@ func (m *machine) resolve() {
 		return
 	}
 	m.written(m.lease.sameEpoch(m.wrote) && m.lease.Holder == m.wrote.Holder)
+}
+
+// inquire reads the Lease where it is in doubt, until a read succeeds.
+func (m *machine) inquire() {
+	if m.reading || !m.behind && !m.disputed {
+		return
+	}
+	from := m.since
+	if m.disputed {
+		from = m.heardAt
+	}
+	if due := m.readAt + m.Config.AskAgain; m.readAt >= from && m.now < due {
+		m.wakeAt(due)
+		return
+	}
+	m.read()
 }
 
 // read asks for the Lease by quorum.
@@ -148,6 +164,8 @@ func (m *machine) leaseRead(e LeaseRead) {
 		m.recalled = false
 		m.know(e.Lease)
 	}
+	m.behind = m.behind && (!e.OK || m.readAt < m.since)
+	m.ruled(e)
 	if m.voice.UID != "" && m.standing == Wire {
 		m.checked(same)
 		return
@@ -210,6 +228,7 @@ func (m *machine) settle() {
 	default:
 		m.settleOther()
 	}
+	m.inquire()
 }
 
 // settleHolder: the Lease names this node.

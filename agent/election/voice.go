@@ -2,6 +2,8 @@
 
 package election
 
+import "cmp"
+
 // speak begins a voice that holds the Lease.
 func (m *machine) speak(why Why, from string) { m.begin(Held, why, from) }
 
@@ -46,7 +48,7 @@ func (m *machine) hush(why Why, to string) {
 		h.Detail = m.policy.Unservable
 	default:
 	}
-	m.voice, m.standing, m.muted, m.ghost = Lease{}, 0, false, ""
+	m.voice, m.standing, m.muted, m.disputed, m.ghost = Lease{}, 0, false, false, ""
 	m.do(h)
 }
 
@@ -218,7 +220,10 @@ func (m *machine) recall(l Lease) {
 // against the wire, or by the lower MAC. An own voice that was interrupted goes after its
 // equals: who spoke meanwhile stays.
 func (m *machine) higher(v Voice) bool {
+	same := v.LeaseUID == m.voice.UID && v.Transitions == m.voice.Transitions
 	switch {
+	case same && m.standing == Wire && v.Node != "" && v.Node == m.leaver && m.current(m.left):
+		return false // it asked to be replaced
 	case !v.Vouched && v.LeaseUID == m.lease.UID && m.voice.UID != m.lease.UID:
 		return true // the Lease was made anew, and names another
 	case v.Vouched || v.LeaseUID != m.voice.UID:
@@ -258,13 +263,52 @@ func (m *machine) heard(v Voice) {
 	case Confirming:
 		m.heardConfirming(v, same)
 	case Speaking:
-		if m.higher(v) {
-			m.hush(Outranked, v.Node)
-			m.holdOff = m.now + m.Config.AskAgain
+		switch {
+		case m.higher(v):
+			m.outrank(v.Node)
+		case v.Vouched:
+		case v.LeaseUID == m.voice.UID: // it does not know better, and is to be told
+			m.ghost = cmp.Or(v.Node, m.ghost)
+		default:
+			m.dispute(v)
 		}
 	case Giving:
 		m.giveHeard(v)
 	case Idle, Standby:
+	}
+}
+
+// outrank ends the voice for another one.
+func (m *machine) outrank(by string) {
+	m.hush(Outranked, by)
+	m.holdOff = m.now + m.Config.AskAgain
+}
+
+// dispute is a voice in another Lease for an address of this one's. No standing compares the
+// two, but one of the Leases is not there any more: which, is read, once a second at most.
+// Until then the voice waits, unless the other one's is a ghost to a holder.
+func (m *machine) dispute(v Voice) {
+	if m.disputed || m.heardAt != 0 && m.now < m.heardAt+m.Config.AskAgain {
+		return
+	}
+	m.disputed, m.disputer, m.heardAt = true, v.Node, m.now
+	m.waits = m.standing == Wire || v.Node == "" || v.Node != m.ghost
+}
+
+// ruled ends a dispute: who waited goes on only in a Lease that was read to be there.
+func (m *machine) ruled(e LeaseRead) {
+	if !m.disputed || m.readAt < m.heardAt {
+		return
+	}
+	m.disputed = false
+	switch {
+	case e.OK && e.Lease.UID == m.voice.UID:
+		m.ghost = cmp.Or(m.disputer, m.ghost)
+	case e.OK:
+		m.outrank(m.disputer)
+		m.readyAt = m.holdOff // the watch has yet to tell of the other Lease
+	case m.waits:
+		m.outrank(m.disputer)
 	}
 }
 
