@@ -49,6 +49,9 @@ func (r *reign) keep() {
 	s := &r.state
 	r.phase = s.Phase()
 	r.voice, r.speaks = s.Voice()
+	if r.muted && !s.Muted() {
+		r.resumed = r.proc.world.now
+	}
 	r.muted, r.standing, r.echo = s.Muted(), s.Standing(), s.NeedsEcho()
 	r.until = r.proc.heart.Until(r.proc.config)
 }

@@ -226,6 +226,11 @@ func (h *host) linkChanged() {
 				p.interrupt()
 			}
 			p.policiesAgain()
+			for _, r := range p.reigns { // as soon as its gate opens
+				if r.speaks {
+					p.claim(r)
+				}
+			}
 		})
 	}
 }

@@ -57,6 +57,7 @@ type reign struct {
 	voice    election.Lease
 	speaks   bool
 	muted    bool
+	resumed  time.Duration // when it last was muted no more
 	standing election.Standing
 	echo     bool // it needs heartbeats
 	until    election.Time

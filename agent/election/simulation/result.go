@@ -15,7 +15,8 @@ const (
 	// Crossing: a claim is under way, or giver and receiver of a handover: one frame's way.
 	Crossing Cause = iota
 	// Ghost: the voice was stopped and no clock counted it, the wire between the two was
-	// mended, or a frame between them was lost: one ghost question.
+	// mended, a frame between them was lost, or one that was muted goes on and knows of the
+	// other: one ghost question, in the last case two.
 	Ghost
 	// Third: the same, but neither looks for the other: it has not replaced it, has forgotten
 	// so in a restart, or speaks in a Lease that was made anew. The watch tells, or the next

@@ -66,7 +66,7 @@ func newWorld(s Script, o Options) *world {
 	}
 	w.rng = rand.New(rand.NewPCG(w.Setup.Seed, 0x61727065))
 	w.byAddr = map[addrKey]*address{}
-	w.store = &store{world: w, beats: make([]beat, w.Nodes), hands: map[epoch]hand{}}
+	w.store = &store{world: w, beats: make([]beat, w.Nodes), hands: map[epoch]hand{}, order: map[string]int{}}
 	for i := range w.Segments {
 		w.segments = append(w.segments, newSegment(w, i))
 	}

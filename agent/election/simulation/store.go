@@ -20,6 +20,7 @@ type store struct {
 	past    []beat           // all heartbeats, for stale reads
 	log     []change
 	hands   map[epoch]hand // who wrote an epoch, and for whom
+	order   map[string]int // by UID: which Lease came first
 	recent  [][]time.Duration
 	made    int
 	writes  int
@@ -67,6 +68,7 @@ func (s *store) make(of int, holder string) {
 		UID: fmt.Sprintf("U%d", s.made), ResourceVersion: fmt.Sprint(s.version),
 		Holder: holder, ServiceUID: serviceUID(of),
 	}
+	s.order[s.leases[of].UID] = s.made
 	s.hands[epoch{s.leases[of].UID, 0}] = hand{"", holder}
 	s.world.logf("manager: Lease %d is %s for %q", of, s.leases[of].UID, holder)
 	s.tell(change{of: of, lease: s.leases[of]})

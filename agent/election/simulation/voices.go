@@ -20,6 +20,7 @@ type overlap struct {
 	a, b  *host
 	from  time.Duration
 	clear time.Duration // since when the two hear each other, if they do
+	loose time.Duration // until when neither looked for the other
 	wire  bool          // one of them spoke without the Lease
 	seen  bool
 }
@@ -62,12 +63,18 @@ func (s *spot) pair(a, b *host, now time.Duration) *overlap {
 func (c *checker) overlap(w *world, s *spot, o *overlap) {
 	seg := w.segments[s.place.Segment]
 	older, newer := o.a.proc.reigns[s.lease], o.b.proc.reigns[s.lease]
-	if older.voice.UID == newer.voice.UID && older.voice.Transitions > newer.voice.Transitions {
+	if older.voice.UID != newer.voice.UID && w.store.order[older.voice.UID] > w.store.order[newer.voice.UID] ||
+		older.voice.UID == newer.voice.UID && older.voice.Transitions > newer.voice.Transitions {
 		older, newer = newer, older
 	}
 	given := w.store.handed(older, newer)
 	leaves := older.proc.leaving || newer.proc.leaving
 	lasts, cause, bound := w.now-o.from, Crossing, seg.crossing()
+	haunted := older.haunts(newer) || newer.haunts(older)
+	if !haunted {
+		o.loose = w.now
+	}
+	resumed := haunted && max(older.resumed, newer.resumed) >= o.from
 	missed := max(o.a.woken, o.b.woken, seg.healed[o.a.index][o.b.index])
 	switch rough := max(o.a.rough, o.b.rough, missed); {
 	case !seg.hears(o.a, o.b):
@@ -78,10 +85,15 @@ func (c *checker) overlap(w *world, s *spot, o *overlap) {
 		bound += 35 * time.Millisecond
 	case given && rough >= o.from-5*time.Second:
 		cause, bound = Reclaimed, c.reclaim(w)
-	case missed >= o.from-ghostMax || o.clear > o.from:
+	case missed >= o.from-ghostMax || o.clear > o.from || resumed:
 		cause, bound, lasts = Ghost, ghostMax+w.lateness(), w.now-max(o.from, o.clear, missed)
-		if !older.haunts(newer) && !newer.haunts(older) {
+		switch {
+		case !haunted:
 			cause, bound = Third, recently
+		case resumed: // the first may be asked while it is muted
+			bound += ghostMax
+		default:
+			lasts = min(lasts, w.now-o.loose)
 		}
 	}
 	c.Overlaps[cause] = max(c.Overlaps[cause], lasts)
