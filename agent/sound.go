@@ -81,7 +81,7 @@ func (l *loop) tellElection(r *reign, h wire.Heard, s detector.Sound) {
 func (l *loop) voice(r *reign, h wire.Heard, s detector.Sound) election.Voice {
 	own := l.ports.links[h.Interface].MAC
 	v := election.Voice{
-		Node: l.nodeOf[h.MAC], Transitions: s.Transitions, Standing: election.Standing(h.Mark.Standing),
+		Node: l.nodeOf[h.MAC], Addr: h.Addr, Transitions: s.Transitions, Standing: election.Standing(h.Mark.Standing),
 		Lower: bytes.Compare(h.MAC[:], own[:]) < 0,
 	}
 	if s.SameLease {

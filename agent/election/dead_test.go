@@ -26,6 +26,16 @@ func TestDead(t *testing.T) {
 				t.Errorf("the ghost is %q", p.state.Ghost())
 			}
 		},
+		"the owner is heard for its other address: dead all the same": func(t *testing.T) {
+			p := newPlayer(t).step(both(v4, v6)).lease("o", 3).pulse()
+			here := Heard{Voice: Voice{Node: "o", Addr: v6, LeaseUID: "u", Transitions: 3, Standing: Held}}
+			p.step(Dead{Addrs: []netip.Addr{v4}, Since: p.now}, here).swap("n").step(here).swapped(true).speaks("for both")
+		},
+		"the owner is heard for the address itself: it lives": func(t *testing.T) {
+			p := newPlayer(t).step(both(v4, v6)).lease("o", 3).pulse()
+			p.step(Dead{Addrs: []netip.Addr{v4}, Since: p.now}).swap("n").
+				step(Heard{Voice: Voice{Node: "o", Addr: v4, LeaseUID: "u", Transitions: 3, Standing: Held}}).swapped(true).silent("it lives")
+		},
 		"the second standby waits a step": func(t *testing.T) {
 			newPlayer(t).policy("o", "q", "n").lease("o", 3).pulse().dead().
 				pass(25 * ms).writesNothing("too early").pass(10 * ms).swap("n")

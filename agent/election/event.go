@@ -61,6 +61,8 @@ const (
 type Voice struct {
 	// Node that has the card; empty: unknown.
 	Node string
+	// Addr is what it spoke for; not valid: for all addresses.
+	Addr netip.Addr
 	// LeaseUID and Transitions are the epoch in which it spoke; an unknown Lease has no UID.
 	LeaseUID    string
 	Transitions int32

@@ -2,7 +2,10 @@
 
 package election
 
-import "cmp"
+import (
+	"cmp"
+	"slices"
+)
 
 // speak begins a voice that holds the Lease.
 func (m *machine) speak(why Why, from string) { m.begin(Held, why, from) }
@@ -241,6 +244,9 @@ func (m *machine) higher(v Voice) bool {
 
 // heard weighs a voice against what this node does.
 func (m *machine) heard(v Voice) {
+	if m.elsewhere(v) {
+		return
+	}
 	same := v.LeaseUID == m.lease.UID
 	if same && v.Transitions >= m.dead.of.Transitions {
 		m.dead = verdict{}
@@ -310,6 +316,13 @@ func (m *machine) ruled(e LeaseRead) {
 	case m.waits:
 		m.outrank(m.disputer)
 	}
+}
+
+// elsewhere tells whether a voice is that of a holder who is dead for another address: that it
+// answers for this one is known, and no sign of life there.
+func (m *machine) elsewhere(v Voice) bool {
+	return m.voice.UID == "" && v.Addr.IsValid() && v.LeaseUID == m.lease.UID && v.Transitions == m.lease.Transitions &&
+		m.dead.of.UID != "" && m.dead.of.sameEpoch(m.lease) && !slices.Contains(m.dead.dead.Addrs, v.Addr)
 }
 
 // ordered tells whether a voice that answers is replaced all the same.

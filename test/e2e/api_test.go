@@ -30,6 +30,7 @@ func (w *world) stopped(t *testing.T) {
 	watch := w.look(t, 20*time.Millisecond, addrs, probe.UDP)
 	w.fault(t, cluster.ControlPlane, cluster.Stop)
 	time.Sleep(away)
+	w.started = time.Now()
 	w.fault(t, cluster.ControlPlane, cluster.Start)
 	w.settle(t)
 	seen := watch.end(t)

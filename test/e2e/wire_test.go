@@ -182,7 +182,7 @@ func (s *watch) end(t *testing.T) sight {
 func (w *world) reachable(t *testing.T, addrs []netip.Addr, kinds ...probe.Kind) {
 	t.Helper()
 	if len(kinds) > 0 {
-		until(t, 10*time.Second, func() error { return w.ruled(t, addrs) })
+		until(t, 90*time.Second, func() error { return w.ruled(t, addrs) }) // it may take that long to come back to the API server
 	}
 	var failed sync.Map
 	var trying sync.WaitGroup
