@@ -115,7 +115,7 @@ func podSpec(image string, installation types.UID) corev1.PodSpec {
 			// The request is the agent's share of a busy node: answers that come late are
 			// outages. There is no limit, which would throttle it.
 			Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{
-				corev1.ResourceCPU:    resource.MustParse("100m"),
+				corev1.ResourceCPU:    resource.MustParse("200m"),
 				corev1.ResourceMemory: resource.MustParse("48Mi"),
 			}},
 			SecurityContext: &corev1.SecurityContext{

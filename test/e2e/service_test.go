@@ -82,9 +82,12 @@ func (w *world) answers(t *testing.T, addr netip.Addr, mac string) {
 	}
 	for _, kind := range []probe.Kind{probe.UDP, probe.HTTP} {
 		w.reachable(t, []netip.Addr{addr}, kind)
-		if r := w.probe(t, kind, addr, 20*time.Millisecond); len(r.Lost) > 0 || len(r.Answers) != 3 {
-			t.Errorf("%s; answers %v, want all three pods and nothing lost", r, r.Answers)
-		}
+		until(t, 20*time.Second, func() error { // each node's kube-proxy learns of the pods in its own time
+			if r := w.probe(t, kind, addr, 20*time.Millisecond); len(r.Lost) > 0 || len(r.Answers) != 3 {
+				return fmt.Errorf("%s; answers %v, want all three pods and nothing lost", r, r.Answers)
+			}
+			return nil
+		})
 	}
 }
 
