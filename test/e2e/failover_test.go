@@ -5,6 +5,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -266,7 +267,7 @@ func (w *world) fault(t *testing.T, host string, f cluster.Fault) {
 // heal undoes a fault at the end of a test that may have failed half way.
 func (w *world) heal(t *testing.T, host string, f cluster.Fault) {
 	t.Helper()
-	if err := w.lab.Fault(t.Context(), host, f); err != nil && t.Context().Err() == nil {
+	if err := w.lab.Fault(context.WithoutCancel(t.Context()), host, f); err != nil {
 		t.Error(err)
 	}
 }
