@@ -11,13 +11,34 @@ import (
 	"github.com/arpeggio-lb/arpeggio/agent/election"
 	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
 	"github.com/arpeggio-lb/arpeggio/agent/wire"
-	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
 )
 
-// kinds names what was heard as the detector does.
-var kinds = map[neighbor.Sound]detector.Kind{
-	neighbor.HeardAnswer: detector.Answer, neighbor.HeardClaim: detector.Claim, neighbor.HeardQuestion: detector.Question,
-	neighbor.HeardVouch: detector.Vouching, neighbor.HeardLeaving: detector.Leaving, neighbor.HeardWitness: detector.WitnessAnswer,
+// kindOf names what was heard as the detector does; zero: it is not concerned.
+func kindOf(h neighbor.Heard) detector.Kind {
+	if !h.Marked {
+		switch h.Sound {
+		case neighbor.HeardWitness:
+			return detector.WitnessAnswer
+		case neighbor.HeardAnswer:
+			return detector.BareAnswer
+		default:
+			return 0
+		}
+	}
+	switch h.Sound {
+	case neighbor.HeardAnswer:
+		return detector.Answer
+	case neighbor.HeardClaim:
+		return detector.Claim
+	case neighbor.HeardQuestion:
+		return detector.Question
+	case neighbor.HeardVouch:
+		return detector.Vouching
+	case neighbor.HeardLeaving:
+		return detector.Leaving
+	default:
+		return 0
+	}
 }
 
 // heard hands on what a port heard. Who speaks without a mark is no agent: its voice neither
@@ -27,22 +48,17 @@ func (l *loop) heard(h wire.Heard) {
 		return
 	}
 	s := detector.Sound{
-		Kind: kinds[h.Sound], Interface: h.Interface, Addr: h.Addr, From: h.MAC, Unicast: h.Unicast, At: h.At,
+		Kind: kindOf(h.Heard), Interface: h.Interface, Addr: h.Addr, From: h.MAC, Unicast: h.Unicast, At: h.At,
 		Transitions: int32(h.Mark.Transitions), Standing: uint8(h.Mark.Standing), Nonce: h.Mark.Nonce, Flags: h.Mark.Flags,
 	}
-	if !h.Marked && h.Sound != neighbor.HeardWitness {
-		if h.Sound != neighbor.HeardAnswer {
-			return
-		}
-		s.Kind = detector.BareAnswer
+	if s.Kind == 0 {
+		return
 	}
 	r := l.byAddr[h.Addr]
 	if r != nil && h.Marked {
 		s.SameLease = r.leaseID(r.state.Lease().UID) == h.Mark.LeaseUID
 	}
-	if s.Kind != 0 {
-		l.detector.Heard(l.now(), s)
-	}
+	l.detector.Heard(l.now(), s)
 	if r == nil || !h.Marked {
 		return
 	}
@@ -100,7 +116,7 @@ func (l *loop) ask(r *reign, a election.Ask) {
 	if a.Node == "" {
 		nodes = append([]string{r.state.Lease().Holder}, r.announcement.Spec.Candidates...)
 	}
-	mark := l.mark4(r, neighbor.MarkQuestion)
+	mark := l.markOf(r, neighbor.MarkQuestion)
 	mark.Standing, mark.Nonce = neighbor.Standing(r.state.Standing()), uint32(l.now()/time.Microsecond)
 	l.each(r, nodes, func(name string, addr netip.Addr, cards []neighbor.MAC) {
 		if a.Node == "" {
@@ -115,15 +131,15 @@ func (l *loop) farewell(r *reign) {
 	if r.announcement == nil {
 		return
 	}
-	mark := l.mark4(r, neighbor.MarkLeaving)
+	mark := l.markOf(r, neighbor.MarkLeaving)
 	mark.Standing = neighbor.Standing(r.state.Standing())
 	l.each(r, r.announcement.Spec.Candidates, func(name string, addr netip.Addr, cards []neighbor.MAC) {
 		l.ports.say(name, addr, append(cards, neighbor.Broadcast()), neighbor.OwnAddress, mark)
 	})
 }
 
-// mark4 is a mark for a reign's present epoch.
-func (l *loop) mark4(r *reign, k neighbor.Kind) neighbor.Mark {
+// markOf gives a mark for a reign's present epoch.
+func (l *loop) markOf(r *reign, k neighbor.Kind) neighbor.Mark {
 	epoch := r.state.Lease()
 	return neighbor.Mark{Kind: k, LeaseUID: r.leaseID(epoch.UID), Transitions: uint32(epoch.Transitions)}
 }
@@ -142,26 +158,4 @@ func (l *loop) each(r *reign, nodes []string, visit func(name string, addr netip
 			visit(i.Name, c.addr, cards)
 		}
 	}
-}
-
-// card gives the card by which another node speaks for an address on the segment of this
-// interface: that of its interface of the same name, else its first for the address.
-func (l *loop) card(node string, addr netip.Addr, name string, patterns []v1alpha1.InterfacePattern) (neighbor.MAC, bool) {
-	if node == "" || node == l.config.Node {
-		return neighbor.MAC{}, false
-	}
-	var first neighbor.MAC
-	for _, i := range l.peers[v1alpha1.FactsLease(node)].Choose(addr, patterns) {
-		mac, err := neighbor.ParseMAC(i.MAC)
-		if err != nil {
-			continue
-		}
-		if i.Name == name {
-			return mac, true
-		}
-		if first == (neighbor.MAC{}) {
-			first = mac
-		}
-	}
-	return first, first != neighbor.MAC{}
 }

@@ -312,6 +312,7 @@ func (f factsOf) put(facts v1alpha1.Facts) {
 			Labels:      map[string]string{v1alpha1.LabelWatch: v1alpha1.WatchFacts},
 			Annotations: map[string]string{v1alpha1.AnnotationFacts: text},
 		},
+		Spec: coordinationv1.LeaseSpec{HolderIdentity: &f.name},
 	})
 }
 

@@ -27,8 +27,6 @@ func (k Kind) String() string {
 
 // The flags of a question, as they stand in its mark.
 const (
-	// FlagReady is the loop's own: the asker could take the address. It is not read here.
-	FlagReady uint8 = 1
 	// FlagHears: the asker heard a marked answer of the card it asks, lately.
 	FlagHears uint8 = 2
 	// FlagBare: it heard answers of that card, but none with a mark.

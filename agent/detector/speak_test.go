@@ -204,7 +204,7 @@ func TestWatched(t *testing.T) {
 	w.hear(0, q)
 	w.run(sec)
 	check(Watched{Asked: true, Bare: true})
-	q.Flags = FlagHears | FlagReady
+	q.Flags = FlagHears | 1 // a bit without a name says nothing
 	w.hear(0, q)
 	w.run(sec)
 	check(Watched{Asked: true, Hears: true})

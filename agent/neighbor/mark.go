@@ -60,9 +60,8 @@ func (k Kind) statement() bool { return k == MarkVouch || k == MarkLeaving }
 // The flags of a question's mark: what the asker knows of itself and hears of the speaker.
 // Their bits are part of the format; those without a name are zero and not looked at.
 const (
-	FlagReady uint8 = 1 << iota // it could forward for the address, and take it
-	FlagHears                   // it hears marked answers of the speaker
-	FlagBare                    // it hears answers, but their mark is lost on the way
+	FlagHears uint8 = 2 // it hears marked answers of the speaker
+	FlagBare  uint8 = 4 // it hears answers, but their mark is lost on the way
 )
 
 // Standing is the right by which an agent speaks for an address.
@@ -101,7 +100,7 @@ type Mark struct {
 	LeaseUID    [16]byte // with Transitions the epoch of the sender
 	Transitions uint32
 	Standing    Standing
-	Flags       uint8  // FlagReady and the like
+	Flags       uint8  // FlagHears and FlagBare
 	Nonce       uint32 // of a question; its answer repeats it
 }
 

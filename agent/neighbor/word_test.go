@@ -31,7 +31,7 @@ func TestWordsAreHeardAndOnlyQuestionsAnswered(t *testing.T) {
 				for _, form := range []neighbor.Form{neighbor.OwnAddress, neighbor.ZeroSender} {
 					m := neighbor.Mark{
 						Kind: kind, LeaseUID: epoch, Transitions: 9, Standing: neighbor.StandingWire, Nonce: 5,
-						Flags: neighbor.FlagReady | neighbor.FlagBare,
+						Flags: neighbor.FlagHears | neighbor.FlagBare,
 					}
 					frame, ok := neighbor.Word(peer().Self(), addr, to, form, m)
 					if !ok {

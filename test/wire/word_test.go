@@ -114,7 +114,7 @@ func TestStatementsPassTheSegmentAndChangeNoCache(t *testing.T) {
 			for _, to := range []neighbor.MAC{neighbor.Broadcast(), speaker.mac} {
 				for _, form := range []neighbor.Form{neighbor.OwnAddress, neighbor.ZeroSender} {
 					what := fmt.Sprintf("%v about %v to %v, form %d", kind, addr, to, form)
-					m := neighbor.Mark{Kind: kind, Transitions: 4, Nonce: 7, Flags: neighbor.FlagReady}
+					m := neighbor.Mark{Kind: kind, Transitions: 4, Nonce: 7, Flags: neighbor.FlagHears}
 					frame, ok := neighbor.Word(sayer.Table().Self(), addr, to, form, m)
 					if !ok {
 						t.Fatal(what)
@@ -123,7 +123,7 @@ func TestStatementsPassTheSegmentAndChangeNoCache(t *testing.T) {
 						t.Fatal(err)
 					}
 					h := hear(t, speaker.heard, what)
-					if h.Sound != sound || !h.Marked || h.Addr != addr || h.MAC != sayer.mac || h.Mark.Transitions != 4 || h.Mark.Flags != neighbor.FlagReady {
+					if h.Sound != sound || !h.Marked || h.Addr != addr || h.MAC != sayer.mac || h.Mark.Transitions != 4 || h.Mark.Flags != neighbor.FlagHears {
 						t.Errorf("%s: heard %+v", what, h)
 					}
 				}
