@@ -62,6 +62,9 @@ func TestFlapping(t *testing.T) {
 			p := backAgain(t)
 			p.step(move).live(30 * second).writesNothing("it flaps").live(3 * time.Minute).pulse().peers(false).swap("q")
 		},
+		"who is no candidate any more hands over all the same": func(t *testing.T) {
+			backAgain(t).policy("o", "q").live(second).peers(false).swap("o")
+		},
 		"who leaves hands over all the same": func(t *testing.T) {
 			backAgain(t).step(Leave{}).peers(false).swap("o")
 		},

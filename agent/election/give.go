@@ -44,8 +44,8 @@ func (m *machine) mustGive() (why Why, to string, must bool) {
 		return CannotServe, "", true
 	case m.voice.UID == "" || m.standing == Wire:
 		return 0, "", false
-	case m.Calm(m.now) > 0:
-		return 0, "", false
+	case m.Calm(m.now) > 0: // wishes wait, and a part that is dark is found dead by the others
+		return m.unlisted()
 	case m.policy.Unservable != "":
 		return m.toFirst(CannotServe)
 	case m.policy.MoveTo != "" && m.eligible(m.policy.MoveTo, math.MinInt64+1):
@@ -69,8 +69,9 @@ func (m *machine) toFirst(why Why) (Why, string, bool) {
 }
 
 // unlisted: a speaker that is no candidate any more, where others are (the endpoints have
-// moved, say), hands over to one of them; but it speaks on until one takes it, for a list
-// that is short or empty silences nobody.
+// moved, say), hands over to one of them, however often that happens: what arrives here may be
+// dropped. But it speaks on until one takes it, for a list that is short or empty silences
+// nobody.
 func (m *machine) unlisted() (why Why, to string, must bool) {
 	if slices.Contains(m.policy.Candidates, m.Config.Node) {
 		return 0, "", false
