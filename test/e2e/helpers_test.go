@@ -6,14 +6,12 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -236,34 +234,7 @@ func holds(text string, words ...string) bool {
 // sees is its own doing.
 func (w *world) settle(t *testing.T) {
 	t.Helper()
-	until(t, 90*time.Second, func() error {
-		var nodes corev1.NodeList
-		var agents appsv1.DaemonSet
-		var deployments appsv1.DeploymentList
-		if err := errors.Join(
-			w.api.List(t.Context(), &nodes),
-			w.api.Get(t.Context(), client.ObjectKey{Namespace: system, Name: "arpeggio-agent"}, &agents),
-			w.api.List(t.Context(), &deployments),
-		); err != nil {
-			return err
-		}
-		for _, n := range nodes.Items {
-			for _, c := range n.Status.Conditions {
-				if c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue {
-					return fmt.Errorf("node %s is not ready: %s", n.Name, c.Message)
-				}
-			}
-		}
-		if s := agents.Status; s.ObservedGeneration != agents.Generation || s.NumberReady != int32(len(nodes.Items)) || s.UpdatedNumberScheduled != s.NumberReady {
-			return fmt.Errorf("agents: %+v", s)
-		}
-		for _, d := range deployments.Items {
-			if s := d.Status; s.ObservedGeneration != d.Generation || s.Replicas != *d.Spec.Replicas || s.AvailableReplicas != s.Replicas {
-				return fmt.Errorf("deployment %s: %+v", d.Name, s)
-			}
-		}
-		return nil
-	})
+	until(t, 90*time.Second, func() error { return cluster.Settled(t.Context(), w.api) })
 }
 
 // justStarted tells whether a line was logged right after the API server was started.

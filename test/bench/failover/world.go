@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -108,34 +107,7 @@ func until(ctx context.Context, bound time.Duration, f func() error) error {
 
 // settle waits until all nodes, agents, managers and pods are ready.
 func (w *world) settle(ctx context.Context) error {
-	return until(ctx, settleTimeout, func() error {
-		var nodes corev1.NodeList
-		var agents appsv1.DaemonSet
-		var deployments appsv1.DeploymentList
-		if err := errors.Join(
-			w.api.List(ctx, &nodes),
-			w.api.Get(ctx, client.ObjectKey{Namespace: system, Name: "arpeggio-agent"}, &agents),
-			w.api.List(ctx, &deployments),
-		); err != nil {
-			return err
-		}
-		for _, n := range nodes.Items {
-			for _, c := range n.Status.Conditions {
-				if c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue {
-					return fmt.Errorf("node %s is not ready: %s", n.Name, c.Message)
-				}
-			}
-		}
-		if s := agents.Status; s.ObservedGeneration != agents.Generation || s.NumberReady != int32(len(nodes.Items)) || s.UpdatedNumberScheduled != s.NumberReady {
-			return fmt.Errorf("agents: %+v", s)
-		}
-		for _, d := range deployments.Items {
-			if s := d.Status; s.ObservedGeneration != d.Generation || s.Replicas != *d.Spec.Replicas || s.AvailableReplicas != s.Replicas {
-				return fmt.Errorf("deployment %s: %+v", d.Name, s)
-			}
-		}
-		return nil
-	})
+	return until(ctx, settleTimeout, func() error { return cluster.Settled(ctx, w.api) })
 }
 
 // spoken waits until somebody speaks for all addresses of a Service, and others could.
