@@ -79,6 +79,34 @@ const (
 	ReasonCommonCandidateSilent = "CommonCandidateSilent"
 )
 
+// AddressConflict is True while somebody else uses an address of the Service: the message
+// names the address, the MAC and what was done. It is absent otherwise. The node that heard it
+// writes it; status.conflicts has the details.
+//
+// Reasons for True: ForeignHost (a host that is no node of the cluster), ProxyAnswers (a device
+// that answers for everything, found out by a question for addresses that nobody has),
+// OtherAnnouncer (a node's card, without the mark of an agent: another load balancer there, or
+// that node's kernel).
+const (
+	AddressConflict = "AddressConflict"
+
+	ReasonForeignHost    = "ForeignHost"
+	ReasonProxyAnswers   = "ProxyAnswers"
+	ReasonOtherAnnouncer = "OtherAnnouncer"
+)
+
+// KernelAnswers is True while the kernel of a node answers for an address itself, as it is on
+// one of its interfaces: left behind there, or put there by kube-proxy in IPVS mode without
+// strictARP. The message names node, interface and remedy. It is absent otherwise. That
+// node's agent writes it.
+//
+// Reasons for True: KernelAnswers.
+const (
+	KernelAnswers = "KernelAnswers"
+
+	ReasonKernelAnswers = "KernelAnswers"
+)
+
 // Reasons of the Events on a Service. AllocationFailed and NoEligibleNode are also
 // reasons of the condition Announced.
 const (
@@ -87,6 +115,10 @@ const (
 	EventVIPHandedOver    = "VIPHandedOver"
 	EventVIPWithdrawn     = "VIPWithdrawn"
 	EventVIPDisplaced     = "VIPDisplaced"
+
+	EventAddressConflict = "AddressConflict"
+	EventAddressSetAside = "AddressSetAside"
+	EventKernelAnswers   = "KernelAnswers"
 )
 
 // Reasons of the Events on the Namespace of the installation: the manager has stopped to

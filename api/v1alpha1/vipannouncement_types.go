@@ -109,6 +109,14 @@ type AnnouncedAddress struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Pool string `json:"pool,omitempty"`
+
+	// conflictPolicy is that of the pool; empty: Defend.
+	// +optional
+	ConflictPolicy ConflictPolicy `json:"conflictPolicy,omitempty"`
+
+	// ping is that of the pool; empty: Disabled.
+	// +optional
+	Ping Switch `json:"ping,omitempty"`
 }
 
 // Epoch numbers the reigns over one Lease: "<UID of the Lease>/<leaseTransitions>". Two
@@ -145,8 +153,22 @@ type VIPAnnouncementStatus struct {
 	// +kubebuilder:validation:MaxItems=10
 	History []Transition `json:"history,omitempty"`
 
-	// conditions of the announcement: Announced, by the speaking agent; Serving,
-	// EndpointsNameless and AddressUnserved, by the manager.
+	// probed are the addresses that a node found free on the network before they were used
+	// for the first time (RFC 5227 section 2.1). One that is neither here nor among addresses
+	// is probed before anybody speaks for it.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=4
+	Probed []string `json:"probed,omitempty"`
+
+	// conflicts are the other hosts that use addresses of the Service.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=8
+	Conflicts []Conflict `json:"conflicts,omitempty"`
+
+	// conditions of the announcement: Announced, Watched, AddressConflict and KernelAnswers, by
+	// agents; Serving, EndpointsNameless and AddressUnserved, by the manager.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -166,6 +188,37 @@ type SpokenAddress struct {
 	// mac is the Ethernet address that neighbours get as the answer.
 	// +required
 	MAC string `json:"mac"`
+}
+
+// Conflict is somebody else who answers for an address or claims it.
+type Conflict struct {
+	// address that is used.
+	// +required
+	Address string `json:"address"`
+
+	// mac of who uses it, as neighbours get it.
+	// +required
+	MAC string `json:"mac"`
+
+	// reporter is the node that heard it.
+	// +required
+	Reporter string `json:"reporter"`
+
+	// interface of the reporter on which it was heard.
+	// +optional
+	Interface string `json:"interface,omitempty"`
+
+	// node whose card it is; empty: no node of this cluster.
+	// +optional
+	Node string `json:"node,omitempty"`
+
+	// reason: ForeignHost, ProxyAnswers, OtherAnnouncer or KernelAnswers.
+	// +required
+	Reason string `json:"reason"`
+
+	// since is when it was heard first.
+	// +required
+	Since metav1.Time `json:"since"`
 }
 
 // Transition is one change of the speaker.

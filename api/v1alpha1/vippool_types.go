@@ -93,6 +93,19 @@ type VIPPoolSpec struct {
 	// +kubebuilder:default=0
 	Priority int32 `json:"priority,omitempty"`
 
+	// conflictPolicy says what is done when another host uses an address that is announced
+	// already: Defend goes on answering and announces it again, at most once in ten seconds;
+	// Yield gives it up, and the Service gets another unless it asked for this one.
+	// +optional
+	// +kubebuilder:default=Defend
+	ConflictPolicy ConflictPolicy `json:"conflictPolicy,omitempty"`
+
+	// ping: Enabled answers ICMP and ICMPv6 echo requests (ping) for the addresses; Disabled
+	// leaves them to the node's kernel, which knows nothing of the addresses.
+	// +optional
+	// +kubebuilder:default=Disabled
+	Ping Switch `json:"ping,omitempty"`
+
 	// serviceSelector limits the pool to Services with these labels; empty: all.
 	// +optional
 	ServiceSelector *metav1.LabelSelector `json:"serviceSelector,omitempty"`
@@ -120,6 +133,17 @@ type Switch string
 const (
 	Enabled  Switch = "Enabled"
 	Disabled Switch = "Disabled"
+)
+
+// ConflictPolicy says what is done about another host that uses an announced address.
+//
+// +kubebuilder:validation:Enum=Defend;Yield
+type ConflictPolicy string
+
+// What is done about another host that uses an announced address (RFC 5227 section 2.4).
+const (
+	DefendAddress ConflictPolicy = "Defend"
+	YieldAddress  ConflictPolicy = "Yield"
 )
 
 // EdgeAddresses says what is done with network, broadcast, .0 and .255 addresses.
