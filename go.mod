@@ -3,6 +3,7 @@ module github.com/arpeggio-lb/arpeggio
 go 1.26.0
 
 require (
+	github.com/dchest/siphash v1.2.3
 	github.com/go-logr/logr v1.4.4
 	github.com/google/go-cmp v0.7.0
 	github.com/google/uuid v1.6.0

@@ -57,12 +57,6 @@ func parseARP(b []byte) (arpPacket, Drop) {
 	return p, DropNone
 }
 
-// mark gives the packet's mark if it is one about addr.
-func (p arpPacket) mark(addr netip.Addr) Mark {
-	m, _ := ParseMark(p.trailer, addr, p.senderMAC)
-	return m
-}
-
 func (t *Table) decideARP(reply []byte, e ether, g Gate) Verdict {
 	p, drop := parseARP(e.payload)
 	switch {
@@ -88,7 +82,7 @@ func (t *Table) decideARP(reply []byte, e ether, g Gate) Verdict {
 	if p.gratuitous {
 		sound, kind = HeardClaim, MarkClaim
 	}
-	mark := p.mark(p.sender)
+	mark, _ := ParseMark(p.trailer, p.sender, p.senderMAC, t.self.Key)
 	if mark.Kind != kind {
 		mark = Mark{}
 	}
@@ -111,7 +105,7 @@ func (t *Table) decideARPRequest(reply []byte, e ether, p arpPacket, g Gate) Ver
 	var mark Mark
 	if known {
 		v.Addr = p.target
-		if mark = p.mark(p.target); mark.Kind.word() == Silence {
+		if mark, _ = ParseMark(p.trailer, p.target, p.senderMAC, t.self.Key); mark.Kind.word() == Silence {
 			mark = Mark{}
 		}
 		if t.myself(mark) {
@@ -145,7 +139,7 @@ func (t *Table) decideARPRequest(reply []byte, e ether, p arpPacket, g Gate) Ver
 		senderMAC: t.self.MAC, sender: p.target,
 		targetMAC: p.senderMAC, target: p.sender,
 	})
-	v.Reply = AppendMark(v.Reply, t.mark(MarkAnswer, entry, nonce), p.target, t.self.MAC)
+	v.Reply = AppendMark(v.Reply, t.mark(MarkAnswer, entry, nonce), p.target, t.self.MAC, t.self.Key)
 	return v
 }
 

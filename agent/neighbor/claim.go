@@ -34,9 +34,9 @@ func (t *Table) claim(addr netip.Addr, g Gate, nonce uint32, to MAC) ([][]byte, 
 // Linux takes it for gratuitous only so.
 func (t *Table) claimARP(addr netip.Addr, to MAC, m Mark) [][]byte {
 	p := arpPacket{op: arpRequest, senderMAC: t.self.MAC, sender: addr, target: addr}
-	request := AppendMark(appendARP(nil, to, p), m, addr, t.self.MAC)
+	request := AppendMark(appendARP(nil, to, p), m, addr, t.self.MAC, t.self.Key)
 	p.op, p.targetMAC = arpReply, t.self.MAC
-	reply := AppendMark(appendARP(nil, to, p), m, addr, t.self.MAC)
+	reply := AppendMark(appendARP(nil, to, p), m, addr, t.self.MAC, t.self.Key)
 	return [][]byte{request, reply}
 }
 

@@ -44,11 +44,12 @@ var (
 
 	cluster = [8]byte{'c', 'l', 'u', 's', 't', 'e', 'r', '1'}
 	epoch   = [16]byte{'l', 'e', 'a', 's', 'e'}
+	secret  = neighbor.Key{'s', 'e', 'c', 'r', 'e', 't', 15: 1}
 )
 
 func self() neighbor.Self {
 	return neighbor.Self{
-		MAC: ourMAC, Cluster: cluster, Incarnation: [8]byte{1},
+		MAC: ourMAC, Cluster: cluster, Incarnation: [8]byte{1}, Key: secret,
 		IPv4: netip.MustParseAddr("192.0.2.1"), LinkLocal: netip.MustParseAddr("fe80::1"),
 	}
 }
@@ -66,7 +67,7 @@ func table() *neighbor.Table { return neighbor.NewTable(self(), entries()) }
 // and for ours.
 func peer() *neighbor.Table {
 	s := neighbor.Self{
-		MAC: peerMAC, Cluster: cluster, Incarnation: [8]byte{2},
+		MAC: peerMAC, Cluster: cluster, Incarnation: [8]byte{2}, Key: secret,
 		IPv4: netip.MustParseAddr("192.0.2.2"), LinkLocal: netip.MustParseAddr("fe80::2"),
 	}
 	var es []neighbor.Entry
@@ -238,7 +239,7 @@ func readARP(t testing.TB, frame []byte) sentARP {
 	if s.packet.Operation == arp.OperationRequest {
 		about = s.packet.TargetIP
 	}
-	s.mark, _ = neighbor.ParseMark(f.Payload[28:], about, mac)
+	s.mark, _ = neighbor.ParseMark(f.Payload[28:], about, mac, secret)
 	return s
 }
 
@@ -292,7 +293,7 @@ func readNDP(t testing.TB, frame []byte) sentNDP {
 			card = neighbor.MAC(o.Addr)
 		case *ndp.RawOption:
 			if o.Type == 253 {
-				s.mark, _ = neighbor.ParseMark(o.Value, target, card)
+				s.mark, _ = neighbor.ParseMark(o.Value, target, card, secret)
 			}
 		}
 	}

@@ -79,18 +79,18 @@ func FuzzDecide(f *testing.F) {
 
 // Whatever is taken for a mark is one: it comes back from its own fields.
 func FuzzParseMark(f *testing.F) {
-	f.Add(neighbor.AppendMark(nil, mark(), vip4, ourMAC))
-	f.Add(neighbor.AppendMark(nil, neighbor.Mark{Kind: neighbor.MarkQuestion}, vip4, ourMAC))
-	f.Add([]byte("Arpg\x01"))
+	f.Add(neighbor.AppendMark(nil, mark(), vip4, ourMAC, secret))
+	f.Add(neighbor.AppendMark(nil, neighbor.Mark{Kind: neighbor.MarkQuestion}, vip4, ourMAC, secret))
+	f.Add([]byte("Ar\x01"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		m, ok := neighbor.ParseMark(b, vip4, ourMAC)
+		m, ok := neighbor.ParseMark(b, vip4, ourMAC, secret)
 		if !ok {
 			if m != (neighbor.Mark{}) {
 				t.Errorf("no mark, but %+v", m)
 			}
 			return
 		}
-		again, ok := neighbor.ParseMark(neighbor.AppendMark(nil, m, vip4, ourMAC), vip4, ourMAC)
+		again, ok := neighbor.ParseMark(neighbor.AppendMark(nil, m, vip4, ourMAC, secret), vip4, ourMAC, secret)
 		if !ok || again != m {
 			t.Errorf("%+v came back as %+v, %v", m, again, ok)
 		}

@@ -5,6 +5,8 @@ package neighbor
 import (
 	"encoding/binary"
 	"net/netip"
+
+	"github.com/dchest/siphash"
 )
 
 // Kind is what a mark says its frame to be.
@@ -91,8 +93,8 @@ func (s Standing) String() string {
 // in NDP as an option of type 253, which RFC 4727 sets aside for such use: whoever does
 // not know it takes no notice (RFC 826; RFC 4861 section 4.6).
 //
-// A mark is no proof against a forger: it has no key. What it asserts is checked against
-// the API wherever the API can be read.
+// Its tag proves that an agent with the installation's key said it about this address and
+// with this card: a host without the key can neither forge a mark nor change one.
 type Mark struct {
 	Kind        Kind
 	Cluster     [8]byte  // the installation; marks of other clusters are strangers
@@ -104,77 +106,84 @@ type Mark struct {
 	Nonce       uint32 // of a question; its answer repeats it
 }
 
+// Key is the secret of an installation, which all its agents share. The zero key is one
+// that everybody knows: with it a tag tells marks from leftovers in the padding, but not
+// from forgeries.
+type Key [16]byte
+
+// String does not give the key away.
+func (k Key) String() string {
+	if k == (Key{}) {
+		return "no key"
+	}
+	return "a key"
+}
+
 // The format of a mark, in network byte order:
 //
-//	0 magic (4)   4 version   5 kind   6 standing   7 flags   8 reserved (2), zero
-//	10 cluster (8)   18 incarnation (8)   26 Lease UID (16)
-//	42 transitions (4)   46 nonce (4)   50 sum (4)
+//	0 magic (2)   2 version   3 kind   4 standing   5 flags
+//	6 cluster (8)   14 incarnation (8)   22 Lease UID (16)
+//	38 transitions (4)   42 nonce (4)   46 tag (8)
 //
 // With the two octets of an option header it is a multiple of eight, as RFC 4861 section
-// 4.6 wants. Reserved octets are covered by the sum and otherwise not looked at.
+// 4.6 wants. The tag is the 64-bit SipHash-2-4 of address (16 octets), card (6) and what
+// stands before the tag, its octets in the order that SipHash gives them.
 const (
-	markMagic   = 0x41727067 // "Arpg"
+	markMagic   = 0x4172 // "Ar"
 	markVersion = 1
 	markSize    = 54
-	markSumAt   = 50
+	markTagAt   = 46
 
 	optionMark     = 253 // RFC 4727: for experiments
 	optionMarkSize = markSize + 2
 )
 
 // AppendMark appends the mark of a frame about addr with sender hardware address card.
-func AppendMark(b []byte, m Mark, addr netip.Addr, card MAC) []byte {
+func AppendMark(b []byte, m Mark, addr netip.Addr, card MAC, key Key) []byte {
 	start := len(b)
-	b = binary.BigEndian.AppendUint32(b, markMagic)
-	b = append(b, markVersion, byte(m.Kind), byte(m.Standing), m.Flags, 0, 0)
+	b = binary.BigEndian.AppendUint16(b, markMagic)
+	b = append(b, markVersion, byte(m.Kind), byte(m.Standing), m.Flags)
 	b = append(b, m.Cluster[:]...)
 	b = append(b, m.Incarnation[:]...)
 	b = append(b, m.LeaseUID[:]...)
 	b = binary.BigEndian.AppendUint32(b, m.Transitions)
 	b = binary.BigEndian.AppendUint32(b, m.Nonce)
-	return binary.BigEndian.AppendUint32(b, markSum(b[start:], addr, card))
+	return binary.LittleEndian.AppendUint64(b, markTag([markTagAt]byte(b[start:]), addr, card, key))
 }
 
 // ParseMark reads a mark at the start of b; what follows it is ignored. False: there is
-// none, or not for this address and card. The sum covers both because padding is
-// careless: drivers send what the last frame left in the buffer, and a device that
-// answers by turning a request around sends the mark of the request back.
-func ParseMark(b []byte, addr netip.Addr, card MAC) (Mark, bool) {
-	if len(b) < markSize || binary.BigEndian.Uint32(b) != markMagic || b[4] != markVersion {
-		return Mark{}, false
-	}
-	if binary.BigEndian.Uint32(b[markSumAt:]) != markSum(b[:markSumAt], addr, card) {
+// none, or not for this address, card and key. The tag covers address and card because
+// padding is careless: drivers send what the last frame left in the buffer, and a device
+// that answers by turning a request around sends the mark of the request back.
+func ParseMark(b []byte, addr netip.Addr, card MAC, key Key) (Mark, bool) {
+	if len(b) < markSize || binary.BigEndian.Uint16(b) != markMagic || b[2] != markVersion {
 		return Mark{}, false
 	}
 	m := Mark{
-		Kind:        Kind(b[5]),
-		Standing:    Standing(b[6]),
-		Flags:       b[7],
-		Cluster:     [8]byte(b[10:18]),
-		Incarnation: [8]byte(b[18:26]),
-		LeaseUID:    [16]byte(b[26:42]),
-		Transitions: binary.BigEndian.Uint32(b[42:46]),
-		Nonce:       binary.BigEndian.Uint32(b[46:50]),
+		Kind:        Kind(b[3]),
+		Standing:    Standing(b[4]),
+		Flags:       b[5],
+		Cluster:     [8]byte(b[6:14]),
+		Incarnation: [8]byte(b[14:22]),
+		LeaseUID:    [16]byte(b[22:38]),
+		Transitions: binary.BigEndian.Uint32(b[38:42]),
+		Nonce:       binary.BigEndian.Uint32(b[42:46]),
 	}
 	if m.Kind < MarkQuestion || m.Kind > MarkLeaving || m.Standing > StandingLease {
+		return Mark{}, false
+	}
+	if binary.LittleEndian.Uint64(b[markTagAt:]) != markTag([markTagAt]byte(b), addr, card, key) {
 		return Mark{}, false
 	}
 	return m, true
 }
 
-// markSum is FNV-1a over address, card and mark. It has to tell marks from leftovers, not
-// from forgeries, and must not allocate.
-func markSum(b []byte, addr netip.Addr, card MAC) uint32 {
-	const offset, prime = 2166136261, 16777619
-	sum := uint32(offset)
-	for _, x := range addr.As16() {
-		sum = (sum ^ uint32(x)) * prime
-	}
-	for _, x := range card {
-		sum = (sum ^ uint32(x)) * prime
-	}
-	for _, x := range b {
-		sum = (sum ^ uint32(x)) * prime
-	}
-	return sum
+// markTag allocates nothing.
+func markTag(mark [markTagAt]byte, addr netip.Addr, card MAC, key Key) uint64 {
+	var b [16 + len(card) + len(mark)]byte
+	a := addr.As16()
+	copy(b[:], a[:])
+	copy(b[16:], card[:])
+	copy(b[16+len(card):], mark[:])
+	return siphash.Hash(binary.LittleEndian.Uint64(key[:8]), binary.LittleEndian.Uint64(key[8:]), b[:])
 }

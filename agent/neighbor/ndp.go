@@ -158,7 +158,7 @@ func (t *Table) decideNDP(reply []byte, e ether, g Gate) Verdict {
 	if witness {
 		return t.testified(p.target, card, e, g)
 	}
-	mark, _ := ParseMark(p.option, p.target, card)
+	mark, _ := ParseMark(p.option, p.target, card, t.self.Key)
 	if t.myself(mark) {
 		return Verdict{Drop: DropOwn, Addr: p.target}
 	}
@@ -234,7 +234,7 @@ func (t *Table) appendAdvertisement(b []byte, a advertisement, addr netip.Addr, 
 		flags |= flagRouter
 	}
 	return appendNDP(b, ndpFrame{
-		to: a.to, card: t.self.MAC, src: addr, dst: a.dst,
+		to: a.to, card: t.self.MAC, key: t.self.Key, src: addr, dst: a.dst,
 		typ: ndpAdvertise, flags: flags, target: addr, linkOption: optionTarget,
 	}, m)
 }
@@ -242,6 +242,7 @@ func (t *Table) appendAdvertisement(b []byte, a advertisement, addr netip.Addr, 
 // ndpFrame is what differs between the frames that are sent.
 type ndpFrame struct {
 	to, card   MAC
+	key        Key
 	src, dst   netip.Addr
 	typ, flags uint8
 	target     netip.Addr
@@ -266,7 +267,7 @@ func appendNDP(b []byte, f ndpFrame, m Mark) []byte {
 	b = append(b, f.card[:]...)
 	if m.Kind != 0 {
 		b = append(b, optionMark, optionMarkSize/8)
-		b = AppendMark(b, m, f.target, f.card)
+		b = AppendMark(b, m, f.target, f.card, f.key)
 	}
 	binary.BigEndian.PutUint16(b[start+2:], checksum(f.src, f.dst, b[start:]))
 	return b

@@ -46,7 +46,7 @@ func Word(self Self, addr netip.Addr, to MAC, form Form, m Mark) (frame []byte, 
 		if frame, ok = requestARP(self, addr, to, sender); !ok {
 			return nil, false
 		}
-		return AppendMark(frame, m, addr, self.MAC), true
+		return AppendMark(frame, m, addr, self.MAC, self.Key), true
 	}
 	return solicit(self, addr, to, SolicitedNode(addr), m)
 }
@@ -85,7 +85,7 @@ func solicit(self Self, addr netip.Addr, to MAC, dst netip.Addr, m Mark) (frame 
 		to = groupMAC(dst.As16())
 	}
 	return appendNDP(make([]byte, 0, ReplySize), ndpFrame{
-		to: to, card: self.MAC, src: self.LinkLocal.WithZone(""), dst: dst,
+		to: to, card: self.MAC, key: self.Key, src: self.LinkLocal.WithZone(""), dst: dst,
 		typ: ndpSolicit, target: addr, linkOption: optionSource,
 	}, m), true
 }

@@ -2,7 +2,10 @@
 
 package neighbor
 
-import "net/netip"
+import (
+	"iter"
+	"net/netip"
+)
 
 // Self is what a port must know of its own card and agent.
 type Self struct {
@@ -11,6 +14,8 @@ type Self struct {
 	// Cluster and Incarnation go into every mark.
 	Cluster     [8]byte
 	Incarnation [8]byte
+	// Key is the installation's secret, by which marks are told from forgeries.
+	Key Key
 	// Router is whether the kernel would set the Router flag in its own advertisements
 	// on this interface: receivers take it over from each one (RFC 4861 section 7.2.5).
 	Router bool
@@ -41,6 +46,9 @@ type Entry struct {
 	// Probe prove that this card hears the segment. It has no voice and no group, and
 	// nothing but an answer to this card is heard of it.
 	Witness bool
+	// Ping is whether echo requests for the address are answered, by ICMP and ICMPv6,
+	// where a question for it would be.
+	Ping bool
 	// The epoch and the standing, for the marks.
 	LeaseUID    [16]byte
 	Transitions uint32
@@ -91,6 +99,22 @@ func (t *Table) Lookup(addr netip.Addr) (Entry, bool) {
 	}
 	e, ok := t.entries[addr]
 	return e, ok
+}
+
+// All gives every entry once, witnesses included, in no order.
+func (t *Table) All() iter.Seq[Entry] {
+	return func(yield func(Entry) bool) {
+		for _, e := range t.entries {
+			if !yield(e) {
+				return
+			}
+		}
+		for addr := range t.witnesses {
+			if !yield(Entry{Addr: addr, Witness: true}) {
+				return
+			}
+		}
+	}
 }
 
 // Len is the number of addresses.

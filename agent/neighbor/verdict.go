@@ -105,6 +105,8 @@ type Verdict struct {
 	Drop Drop
 	// Reply is the frame to send, nil for none.
 	Reply []byte
+	// Echo is whether the Reply is an echo reply.
+	Echo bool
 	// Addr is the address the frame is about, if the table holds it.
 	Addr netip.Addr
 	// Heard has the sound Silence if there is nothing to pass on.

@@ -86,14 +86,14 @@ func TestStatementInAnotherFormIsUnmarked(t *testing.T) {
 	reply := request()
 	reply.to, reply.from, reply.op = ourMAC, peerMAC, arp.OperationReply
 	reply.sha, reply.spa, reply.tpa = peerMAC, vip4, self().IPv4
-	reply.trailer = neighbor.AppendMark(nil, m, vip4, peerMAC)
+	reply.trailer = neighbor.AppendMark(nil, m, vip4, peerMAC, secret)
 	gratuitous := reply
 	gratuitous.op, gratuitous.tpa = arp.OperationRequest, vip4
 	advert := solicit()
 	advert.from, advert.src, advert.dst, advert.to = peerMAC, vip6, self().LinkLocal, ourMAC
 	advert.message = &ndp.NeighborAdvertisement{
 		Solicited: true, TargetAddress: vip6,
-		Options: []ndp.Option{targetLL(peerMAC), &ndp.RawOption{Type: 253, Length: 7, Value: neighbor.AppendMark(nil, m, vip6, peerMAC)}},
+		Options: []ndp.Option{targetLL(peerMAC), &ndp.RawOption{Type: 253, Length: 7, Value: neighbor.AppendMark(nil, m, vip6, peerMAC, secret)}},
 	}
 	for name, tc := range map[string]struct {
 		frame []byte
