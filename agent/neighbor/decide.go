@@ -9,11 +9,13 @@ import (
 
 const (
 	etherSize = 14
+	etherIPv4 = 0x0800
 	etherARP  = 0x0806
 	etherIPv6 = 0x86dd
 )
 
-// ReplySize is the capacity with which a reply buffer is never grown.
+// ReplySize is the capacity with which a reply buffer is never grown by an answer to ARP or
+// neighbor discovery. The answer to an echo request is as long as that.
 const ReplySize = etherSize + ipv6Size + ndpSize + optionLinkSize + optionMarkSize
 
 // Decide says what is to be done with a frame as it came from the wire, Ethernet header
@@ -38,8 +40,21 @@ func (t *Table) Decide(reply, frame []byte, g Gate) Verdict {
 	switch binary.BigEndian.Uint16(frame[12:14]) {
 	case etherARP:
 		return t.decideARP(reply, e, g)
+	case etherIPv4:
+		p, drop := parseEcho4(e.payload)
+		if drop != DropNone {
+			return Verdict{Drop: drop}
+		}
+		return t.decideEcho(reply, e, p, g)
 	case etherIPv6:
-		return t.decideNDP(reply, e, g)
+		if !isEcho6(e.payload) {
+			return t.decideNDP(reply, e, g)
+		}
+		p, drop := parseEcho6(e.payload)
+		if drop != DropNone {
+			return Verdict{Drop: drop}
+		}
+		return t.decideEcho(reply, e, p, g)
 	}
 	return Verdict{Drop: DropProtocol}
 }

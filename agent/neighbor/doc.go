@@ -3,7 +3,7 @@
 // Package neighbor decides what an agent says on the wire: it holds the table of the
 // addresses one port (interface) knows, turns each received frame into a verdict, and
 // builds the answers, questions and claims, ARP (RFC 826, RFC 5227) and neighbour
-// discovery (RFC 4861) alike.
+// discovery (RFC 4861) alike; and it answers who pings an address (RFC 792, RFC 4443).
 //
 // It promises: any bytes whatever give a verdict and never a panic; a question is answered
 // only where every rule of the gate holds at that moment; the way from frame to answer

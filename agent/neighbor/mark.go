@@ -93,8 +93,16 @@ func (s Standing) String() string {
 // in NDP as an option of type 253, which RFC 4727 sets aside for such use: whoever does
 // not know it takes no notice (RFC 826; RFC 4861 section 4.6).
 //
-// Its tag proves that an agent with the installation's key said it about this address and
-// with this card: a host without the key can neither forge a mark nor change one.
+// Its tag proves that an agent with the installation's key once said it about this address
+// and with this card: a host without the key can neither forge a mark nor change one.
+//
+// It does not prove that it was said now: who recorded a frame can send it again, and who
+// asks a speaker gets a marked answer to record. What was said in an earlier epoch ranks
+// below the present voice and ends nothing. What was said in the present one counts again:
+// the voice it tells of had that rank in this epoch, so it ends no higher one; but it can
+// make a speaker that has died since seem alive, and put off the takeover for as long as it
+// is sent. Only the order to displace that speaker does not wait for it. A question's nonce
+// ties an answer to it where a round trip is measured, and nowhere else.
 type Mark struct {
 	Kind        Kind
 	Cluster     [8]byte  // the installation; marks of other clusters are strangers

@@ -47,21 +47,29 @@ type ndpPacket struct {
 	option   []byte // the value of the first option with a mark's type and size
 }
 
-// parseNDP reads the fixed part; whether the packet is sound, checkNDP says.
-func parseNDP(b []byte) (ndpPacket, Drop) {
+// parseIPv6 gives the ICMPv6 message of a packet, which has one octet at least.
+func parseIPv6(b []byte) (message []byte, drop Drop) {
 	if len(b) < ipv6Size {
-		return ndpPacket{}, DropTruncated
+		return nil, DropTruncated
 	}
 	size := int(binary.BigEndian.Uint16(b[4:]))
 	switch {
 	case b[0]>>4 != 6, b[6] != ipv6ICMP:
 		// A solicitation behind extension headers is nobody's: RFC 6980 forbids the
-		// one use they had, fragments.
-		return ndpPacket{}, DropProtocol
+		// one use they had, fragments. Nor is anything in fragments answered.
+		return nil, DropProtocol
 	case len(b) < ipv6Size+size, size < 1:
-		return ndpPacket{}, DropTruncated
+		return nil, DropTruncated
 	}
-	message := b[ipv6Size : ipv6Size+size]
+	return b[ipv6Size : ipv6Size+size], DropNone
+}
+
+// parseNDP reads the fixed part; whether the packet is sound, check says.
+func parseNDP(b []byte) (ndpPacket, Drop) {
+	message, drop := parseIPv6(b)
+	if drop != DropNone {
+		return ndpPacket{}, drop
+	}
 	if message[0] != ndpSolicit && message[0] != ndpAdvertise {
 		return ndpPacket{}, DropProtocol
 	}
@@ -276,18 +284,25 @@ func appendNDP(b []byte, f ndpFrame, m Mark) []byte {
 // checksum of an ICMPv6 message with its pseudo-header (RFC 4443 section 2.3): what the
 // field must be if it is zero, zero if it is right.
 func checksum(src, dst netip.Addr, message []byte) uint16 {
-	sum := uint32(len(message)) + ipv6ICMP
 	s, d := src.As16(), dst.As16()
-	for i := 0; i < 16; i += 2 {
-		sum += uint32(s[i])<<8 | uint32(s[i+1])
-		sum += uint32(d[i])<<8 | uint32(d[i+1])
+	return fold(add(add(add(uint32(len(message))+ipv6ICMP, s[:]), d[:]), message))
+}
+
+// add adds 16-bit words to a sum; an odd octet is the upper half of one (RFC 1071). All the
+// words of a packet fit.
+func add(sum uint32, b []byte) uint32 {
+	for len(b) >= 2 {
+		sum += uint32(b[0])<<8 | uint32(b[1])
+		b = b[2:]
 	}
-	for i := 0; i+1 < len(message); i += 2 {
-		sum += uint32(message[i])<<8 | uint32(message[i+1])
+	if len(b) == 1 {
+		sum += uint32(b[0]) << 8
 	}
-	if len(message)%2 == 1 {
-		sum += uint32(message[len(message)-1]) << 8
-	}
+	return sum
+}
+
+// fold is the complement of a sum in ones' complement.
+func fold(sum uint32) uint16 {
 	for sum>>16 != 0 {
 		sum = sum>>16 + sum&0xffff
 	}

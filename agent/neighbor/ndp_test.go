@@ -214,7 +214,7 @@ func TestNDPExtensionHeadersAndOtherProtocolsAreDropped(t *testing.T) {
 		func(b []byte) { b[14] = 4 << 4 },
 		func(b []byte) { b[20] = 0 },  // hop-by-hop options
 		func(b []byte) { b[20] = 44 }, // fragment
-		func(b []byte) { b[54] = 128 },
+		func(b []byte) { b[54] = 129 },
 		func(b []byte) { b[12] = 0x81; b[13] = 0 },
 	} {
 		frame := solicit().frame(t)

@@ -5,9 +5,11 @@ package neighbor_test
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
 )
@@ -30,6 +32,23 @@ func TestTableTakesAddressesForWhatTheyMean(t *testing.T) {
 	}
 	if v := tab.Decide(nil, request().frame(t), open()); v.Drop != neighbor.DropNone {
 		t.Errorf("not answered: %v", v.Drop)
+	}
+}
+
+func TestAllGivesEveryEntryOnce(t *testing.T) {
+	want := append(entries(), neighbor.Entry{Addr: client4, Witness: true})
+	all := neighbor.NewTable(self(), append(want, neighbor.Entry{Addr: vip4, Witness: true})).All()
+	sorted := cmpopts.SortSlices(func(a, b neighbor.Entry) bool { return a.Addr.Less(b.Addr) })
+	if diff := cmp.Diff(want, slices.Collect(all), sorted, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		t.Errorf("entries (-want +got):\n%s", diff)
+	}
+	n := 0
+	for range all { // whoever has seen enough gets no more
+		n++
+		break
+	}
+	if n != 1 {
+		t.Errorf("%d entries", n)
 	}
 }
 

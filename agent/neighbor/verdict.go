@@ -14,16 +14,18 @@ type Drop uint8
 const (
 	DropNone         Drop = iota
 	DropTruncated         // shorter than its own headers say
-	DropProtocol          // neither ARP for IPv4 on Ethernet nor NDP
+	DropProtocol          // neither ARP for IPv4 on Ethernet, NDP nor an echo request
 	DropOwn               // sent by this card or by this agent
 	DropNotToUs           // unicast to another card
 	DropSender            // a sender that cannot be one: group address or none
 	DropMalformed         // fields that contradict each other or the RFC
 	DropHopLimit          // came over a router (RFC 4861 section 7.1)
 	DropChecksum          // ICMPv6 checksum
-	DropOption            // an option of length zero or beyond the packet (RFC 4861 section 7.1)
+	DropOption            // an option of length zero or beyond the packet (RFC 4861 section 7.1); any of IPv4
+	DropFragment          // an echo request in fragments
 	DropUnknown           // about an address the table does not hold
 	DropNotAQuestion      // reply, advertisement or announcement: nothing to answer
+	DropNoPing            // an echo request for an address that answers none
 	DropNoVoice           // this node does not speak for the address
 	DropLoopLate          // gate: the control loop has not ticked
 	DropStale             // gate: the frame waited too long
@@ -34,8 +36,8 @@ const (
 
 var dropNames = [NumDrops]string{
 	"none", "truncated", "protocol", "own", "not_to_us", "sender", "malformed", "hop_limit",
-	"checksum", "option", "unknown_address", "not_a_question", "no_voice", "loop_late",
-	"stale", "no_echo", "higher_voice",
+	"checksum", "option", "fragment", "unknown_address", "not_a_question", "no_ping", "no_voice",
+	"loop_late", "stale", "no_echo", "higher_voice",
 }
 
 // String gives the name that the metric has as its label.
@@ -113,7 +115,8 @@ type Verdict struct {
 	Heard Heard
 }
 
-// Question is whether the frame asked for an address of the table, answered or not.
+// Question is whether the frame asked for an address of the table, by ARP, NDP or an echo
+// request, answered or not.
 func (v Verdict) Question() bool {
 	return v.Drop == DropNone || v.Drop == DropNoVoice || v.Drop.Gate()
 }
