@@ -21,6 +21,7 @@ type kernel struct {
 // device is a network device as the kernel describes it.
 type device struct {
 	index, master int
+	parent        int // the device it is stacked on (IFLA_LINK), of some kinds
 	name          string
 	kind          string // of IFLA_INFO_KIND: "bridge", "veth", …; "device" for hardware
 	mac           neighbor.MAC
@@ -71,7 +72,7 @@ func judge(k kernel) Snapshot {
 	var s Snapshot
 	for _, d := range k.links {
 		i := describe(d, k)
-		switch reason := refuse(d, byIndex, len(i.Prefixes) > 0); {
+		switch reason := refuse(d, k, byIndex, len(i.Prefixes) > 0); {
 		case reason == "":
 			i.DefaultRoute4 = leavesBy(d, byIndex, k.routes, true)
 			i.DefaultRoute6 = leavesBy(d, byIndex, k.routes, false)
@@ -87,18 +88,25 @@ func judge(k kernel) Snapshot {
 	return s
 }
 
+// What is refused says what to do instead, if anybody can do anything.
 const (
 	reasonContainer  = "the cable of a container"
-	reasonNotEther   = "not an Ethernet interface"
-	reasonDown       = "down"
-	reasonCarrier    = "no carrier"
-	reasonNoARP      = "takes no part in address resolution (NOARP)"
-	reasonNoCard     = "has no MAC address of its own"
-	reasonBalanceALB = "the bond's mode balance-alb or balance-tlb shows several MAC addresses by design"
+	reasonNotEther   = "not an Ethernet interface: " + nameTheLAN
+	reasonDown       = "down: set it up"
+	reasonCarrier    = "no carrier: check its cable and the other end"
+	reasonNoARP      = "takes no part in address resolution (NOARP): " + nameTheLAN
+	reasonDummy      = "a dummy, which reaches nobody: " + nameTheLAN
+	reasonNoCard     = "has no MAC address of its own: " + nameTheLAN
+	reasonBalanceALB = "the bond's mode balance-alb or balance-tlb shows several MAC addresses by design: use active-backup or 802.3ad"
+	reasonLostMaster = "a port of another interface: name that one"
+
+	nameTheLAN = "name the interface of the LAN"
 )
 
+func reasonPort(master string) string { return "a port of " + master + ": name " + master }
+
 // refuse says why the device cannot carry a VIP; "" if it can.
-func refuse(d device, byIndex map[int]device, addressed bool) string {
+func refuse(d device, k kernel, byIndex map[int]device, addressed bool) string {
 	master, hasMaster := byIndex[d.master]
 	switch {
 	case d.loopback, !d.ethernet:
@@ -107,11 +115,13 @@ func refuse(d device, byIndex map[int]device, addressed bool) string {
 		// Frames of a port belong to its master: bridge, bond, team, OVS. A VRF only
 		// chooses the routing table.
 		if !hasMaster {
-			return "a port of another interface"
+			return reasonLostMaster
 		}
-		return "a port of " + master.name
+		return reasonPort(master.name)
 	case d.kind == "vrf":
 		return reasonNotEther // a routing table with a name
+	case d.kind == "dummy":
+		return reasonDummy // kube-ipvs0, nodelocaldns: holders of addresses
 	case !d.up:
 		return reasonDown
 	case !d.carrier:
@@ -120,7 +130,7 @@ func refuse(d device, byIndex map[int]device, addressed bool) string {
 		return reasonNoARP
 	case !d.mac.IsCard():
 		return reasonNoCard
-	case d.bondMode == "balance-alb" || d.bondMode == "balance-tlb":
+	case balances(d, k.links, byIndex, maxStack):
 		return reasonBalanceALB
 	case d.kind == "veth" && d.peerElsewhere && !addressed:
 		// The host's end of a pod's cable. A node that is a container itself has its
@@ -128,6 +138,31 @@ func refuse(d device, byIndex map[int]device, addressed bool) string {
 		return reasonContainer
 	}
 	return ""
+}
+
+// maxStack is how many devices may be stacked (MAX_NEST_DEV in the kernel).
+const maxStack = 8
+
+// balances is whether frames of the device leave by a bond that puts the MAC of one of its
+// ports into each: the device itself, or what is below a bridge, VLAN or macvlan.
+func balances(d device, links []device, byIndex map[int]device, depth int) bool {
+	if depth == 0 {
+		return false
+	}
+	switch d.kind {
+	case "bond":
+		return d.bondMode == "balance-alb" || d.bondMode == "balance-tlb"
+	case "vlan", "macvlan", "macvtap":
+		below, ok := byIndex[d.parent]
+		return ok && balances(below, links, byIndex, depth-1)
+	case "bridge", "openvswitch":
+		for _, port := range links {
+			if port.master == d.index && balances(port, links, byIndex, depth-1) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func describe(d device, k kernel) Interface {

@@ -31,6 +31,23 @@ func master(kind string) device {
 	return nic(func(d *device) { d.index, d.name, d.kind, d.vrfTable = 9, "m0", kind, 1009 })
 }
 
+// alb is a bond that balances, and is a port of master if that is not 0.
+func alb(master int) device {
+	return nic(func(d *device) {
+		d.index, d.name, d.kind, d.bondMode, d.master = 8, "b0", "bond", "balance-alb", master
+	})
+}
+
+// stacked is a device on top of device 7, which is alb's VLAN, or of alb itself.
+func stacked(kind string) device {
+	return nic(func(d *device) {
+		d.kind, d.parent = kind, 8
+		if kind == "macvlan" {
+			d.parent = 7
+		}
+	})
+}
+
 func TestWhichInterfacesCanCarryAVIP(t *testing.T) {
 	port := func(d *device) { d.master = 9 }
 	for name, tc := range map[string]struct {
@@ -45,15 +62,17 @@ func TestWhichInterfacesCanCarryAVIP(t *testing.T) {
 		"tunnel":               {device: nic(func(d *device) { d.ethernet = false }), refused: reasonNotEther},
 		"down":                 {device: nic(func(d *device) { d.up, d.carrier = false, false }), refused: reasonDown},
 		"no carrier":           {device: nic(func(d *device) { d.carrier = false }), refused: reasonCarrier},
-		"NOARP (kube-ipvs0)":   {device: nic(func(d *device) { d.arp, d.kind = false, "dummy" }), refused: reasonNoARP},
+		"kube-ipvs0":           {device: nic(func(d *device) { d.arp, d.kind = false, "dummy" }), refused: reasonDummy},
+		"dummy, resolving":     {device: nic(func(d *device) { d.kind = "dummy" }), addr: "192.0.2.1/24", refused: reasonDummy},
+		"NOARP":                {device: nic(func(d *device) { d.arp = false }), refused: reasonNoARP},
 		"point to point":       {device: nic(func(d *device) { d.broadcast = false }), refused: reasonNoARP},
 		"zero MAC":             {device: nic(func(d *device) { d.mac = neighbor.MAC{} }), refused: reasonNoCard},
-		"port of a bridge":     {device: nic(port), others: []device{master("bridge")}, refused: "a port of m0"},
-		"port of a bond":       {device: nic(port), others: []device{master("bond")}, refused: "a port of m0"},
-		"port of a team":       {device: nic(port), others: []device{master("team")}, refused: "a port of m0"},
-		"port of OVS":          {device: nic(port), others: []device{master("openvswitch")}, refused: "a port of m0"},
-		"port, down as well":   {device: nic(func(d *device) { d.master, d.up = 9, false }), others: []device{master("bond")}, refused: "a port of m0"},
-		"port of one unseen":   {device: nic(port), refused: "a port of another interface"},
+		"port of a bridge":     {device: nic(port), others: []device{master("bridge")}, refused: reasonPort("m0")},
+		"port of a bond":       {device: nic(port), others: []device{master("bond")}, refused: reasonPort("m0")},
+		"port of a team":       {device: nic(port), others: []device{master("team")}, refused: reasonPort("m0")},
+		"port of OVS":          {device: nic(port), others: []device{master("openvswitch")}, refused: reasonPort("m0")},
+		"port, down as well":   {device: nic(func(d *device) { d.master, d.up = 9, false }), others: []device{master("bond")}, refused: reasonPort("m0")},
+		"port of one unseen":   {device: nic(port), refused: reasonLostMaster},
 		"member of a VRF":      {device: nic(port), others: []device{master("vrf")}},
 		"a bridge":             {device: nic(func(d *device) { d.kind = "bridge" })},
 		"a team":               {device: nic(func(d *device) { d.kind = "team" })},
@@ -63,6 +82,12 @@ func TestWhichInterfacesCanCarryAVIP(t *testing.T) {
 		"bond 802.3ad":         {device: nic(func(d *device) { d.kind, d.bondMode = "bond", "802.3ad" })},
 		"bond balance-alb":     {device: nic(func(d *device) { d.kind, d.bondMode = "bond", "balance-alb" }), refused: reasonBalanceALB},
 		"bond balance-tlb":     {device: nic(func(d *device) { d.kind, d.bondMode = "bond", "balance-tlb" }), refused: reasonBalanceALB},
+		"VLAN on balance-alb":  {device: stacked("vlan"), others: []device{alb(0)}, refused: reasonBalanceALB},
+		"macvlan on a VLAN":    {device: stacked("macvlan"), others: []device{alb(0), nic(func(d *device) { d.index, d.name, d.kind, d.parent = 7, "v0", "vlan", 8 })}, refused: reasonBalanceALB},
+		"VXLAN on balance-alb": {device: stacked("vxlan"), others: []device{alb(0)}},
+		"veth, peer's index":   {device: stacked("veth"), others: []device{alb(0)}},
+		"bridge of a bond":     {device: nic(func(d *device) { d.kind = "bridge" }), others: []device{alb(2)}, refused: reasonBalanceALB},
+		"bridge without it":    {device: nic(func(d *device) { d.kind = "bridge" }), others: []device{alb(0)}},
 		"VLAN":                 {device: nic(func(d *device) { d.kind = "vlan" })},
 		"macvlan":              {device: nic(func(d *device) { d.kind = "macvlan" })},
 		"pod's cable":          {device: nic(func(d *device) { d.kind, d.peerElsewhere = "veth", true }), refused: "-"},

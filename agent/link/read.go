@@ -107,14 +107,17 @@ func deviceOf(l netlink.Link) device {
 	a := l.Attrs()
 	d := device{
 		index: a.Index, master: a.MasterIndex, name: a.Name, kind: l.Type(), mtu: a.MTU,
-		ethernet:      a.EncapType == "ether" && len(a.HardwareAddr) == 6,
+		ethernet:      a.EncapType == "ether" && (len(a.HardwareAddr) == 6 || len(a.HardwareAddr) == 0), // none: all zero, as of a bridge without ports
 		up:            a.RawFlags&unix.IFF_UP != 0,
 		carrier:       a.RawFlags&unix.IFF_RUNNING != 0,
 		loopback:      a.RawFlags&unix.IFF_LOOPBACK != 0,
 		broadcast:     a.RawFlags&unix.IFF_BROADCAST != 0,
 		arp:           a.RawFlags&unix.IFF_NOARP == 0,
-		peerElsewhere: a.NetNsID >= 0,
+		peerElsewhere: a.NetNsID >= 0, // the index of IFLA_LINK is of that namespace
 		forwarding6:   forwarding6(a.Name),
+	}
+	if !d.peerElsewhere {
+		d.parent = a.ParentIndex
 	}
 	if len(a.HardwareAddr) == len(d.mac) {
 		d.mac = neighbor.MAC(a.HardwareAddr)

@@ -217,7 +217,7 @@ func TestAnsweringDoesNotAllocate(t *testing.T) {
 func (h *host) transmit(frames ...[]byte) {
 	h.t.Helper()
 	h.in(func() error {
-		ifi, err := net.InterfaceByName("eth0")
+		ifi, err := net.InterfaceByName(h.card)
 		if err != nil {
 			return err
 		}

@@ -76,16 +76,18 @@ func need(t *testing.T) {
 	t.Skipf("this test needs %s", missing)
 }
 
-// host is a network namespace.
+// host is a network namespace. card is the interface by which it takes part in the test,
+// mac that of the card.
 type host struct {
-	t   *testing.T
-	ns  string
-	mac neighbor.MAC
+	t    *testing.T
+	ns   string
+	card string
+	mac  neighbor.MAC
 }
 
 func (l *lab) namespace(name string) *host {
 	l.t.Helper()
-	h := &host{t: l.t, ns: l.id + "-" + name}
+	h := &host{t: l.t, ns: l.id + "-" + name, card: "eth0"}
 	command(l.t, "ip", "netns", "add", h.ns)
 	l.t.Cleanup(func() { command(l.t, "ip", "netns", "del", h.ns) })
 	h.ip("link set lo up")
@@ -112,7 +114,7 @@ func (l *lab) host(name string) *host {
 func (h *host) readMAC() {
 	h.t.Helper()
 	h.in(func() error {
-		ifi, err := net.InterfaceByName("eth0")
+		ifi, err := net.InterfaceByName(h.card)
 		if err == nil {
 			h.mac = neighbor.MAC(ifi.HardwareAddr)
 		}
@@ -160,17 +162,22 @@ func (h *host) sysctl(settings ...string) {
 
 // run runs a command in the namespace and gives its output, whether it fails or not.
 func (h *host) run(args ...string) (string, error) {
-	out, err := exec.Command("ip", append([]string{"netns", "exec", h.ns}, args...)...).CombinedOutput()
-	return string(out), err
+	return run("ip", append([]string{"netns", "exec", h.ns}, args...)...)
 }
 
 func command(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput()
+	out, err := run(name, args...)
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
-	return string(out)
+	return out
+}
+
+// run runs a command and gives all its output, whether it fails or not.
+func run(name string, args ...string) (string, error) {
+	out, err := exec.Command(name, args...).CombinedOutput()
+	return string(out), err
 }
 
 // eventually waits until f is true.
@@ -198,14 +205,23 @@ type node struct {
 // node runs a port on a new host until the end of the test.
 func (l *lab) node(name string) *node {
 	l.t.Helper()
+	n := l.port(l.host(name))
+	n.SetTable(n.table(false))
+	eventually(l.t, 2*time.Second, n.String()+" is up", n.Ready)
+	return n
+}
+
+// port runs a port on the host's card, which need not be there yet.
+func (l *lab) port(h *host) *node {
+	l.t.Helper()
 	n := &node{
-		host: l.host(name), pulse: &wire.Pulse{},
+		host: h, pulse: &wire.Pulse{},
 		heard: make(chan wire.Heard, 1000), states: make(chan wire.State, 100),
 	}
-	copy(n.incarnation[:], name)
+	copy(n.incarnation[:], strings.TrimPrefix(h.ns, l.id+"-"))
 	var err error
 	n.Port, err = wire.New(wire.Config{
-		Interface: "eth0", Pulse: n.pulse, Heard: n.heard,
+		Interface: h.card, Pulse: n.pulse, Heard: n.heard,
 		Changed: func(s wire.State) { n.states <- s },
 		Clock: func() time.Duration {
 			time.Sleep(time.Duration(n.stall.Swap(0)))
@@ -215,9 +231,7 @@ func (l *lab) node(name string) *node {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	n.SetTable(n.table(false))
 	n.start()
-	eventually(l.t, 2*time.Second, n.String()+" is up", n.Ready)
 	return n
 }
 
@@ -251,7 +265,7 @@ func (n *node) start() {
 func (n *node) table(voice bool, others ...netip.Addr) *neighbor.Table {
 	self := neighbor.Self{MAC: n.mac, Cluster: [8]byte{'t'}, Incarnation: n.incarnation}
 	n.in(func() error {
-		ifi, err := net.InterfaceByName("eth0")
+		ifi, err := net.InterfaceByName(n.card)
 		if err != nil {
 			return err
 		}
@@ -278,9 +292,9 @@ func (n *node) speak() { n.SetTable(n.table(true)) }
 // answers asks by arping or ndisc6 and gives the MACs that answered within a second, each
 // once.
 func (h *host) answers(addr netip.Addr) []string {
-	args := []string{"arping", "-c", "1", "-w", "1", "-I", "eth0", addr.String()}
+	args := []string{"arping", "-c", "1", "-w", "1", "-I", h.card, addr.String()}
 	if addr.Is6() {
-		args = []string{"ndisc6", "-m", "-r", "1", "-w", "1000", addr.String(), "eth0"}
+		args = []string{"ndisc6", "-m", "-r", "1", "-w", "1000", addr.String(), h.card}
 	}
 	out, _ := h.run(args...)
 	var macs []string
@@ -319,6 +333,6 @@ func (h *host) talk(addr netip.Addr) {
 
 // entry is what the kernel's neighbour table says of the address: MAC, state and "router".
 func (h *host) entry(addr netip.Addr) string {
-	out, _ := h.run("ip", "neigh", "show", addr.String(), "dev", "eth0")
+	out, _ := h.run("ip", "neigh", "show", addr.String(), "dev", h.card)
 	return strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(out), addr.String()))
 }

@@ -21,7 +21,7 @@ func (h *host) groups() map[string]bool {
 	}
 	groups := map[string]bool{}
 	for line := range strings.Lines(out) {
-		if f := strings.Fields(line); len(f) > 2 && f[1] == "eth0" {
+		if f := strings.Fields(line); len(f) > 2 && f[1] == h.card {
 			groups[f[2]] = true
 		}
 	}

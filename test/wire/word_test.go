@@ -19,7 +19,7 @@ func (h *host) addresses() []netip.Addr {
 	h.t.Helper()
 	var own []netip.Addr
 	h.in(func() error {
-		ifi, err := net.InterfaceByName("eth0")
+		ifi, err := net.InterfaceByName(h.card)
 		if err != nil {
 			return err
 		}
