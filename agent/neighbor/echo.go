@@ -81,7 +81,7 @@ func parseEcho6(b []byte) (echo, Drop) {
 }
 
 // check is what no answer may be given without: the right sums, and a sender that is one
-// host (RFC 1122 section 3.2.1.3; RFC 4443 section 2.4 e). Which address is the broadcast
+// host (RFC 1122 section 3.2.1.3; RFC 4291 sections 2.5.2, 2.5.3 and 2.7). Which address is the broadcast
 // of a subnet cannot be seen here; the answer to one goes to one card all the same.
 func (p echo) check() Drop {
 	sum := checksum(p.from, p.to, p.message)

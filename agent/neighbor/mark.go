@@ -98,11 +98,11 @@ func (s Standing) String() string {
 //
 // It does not prove that it was said now: who recorded a frame can send it again, and who
 // asks a speaker gets a marked answer to record. What was said in an earlier epoch ranks
-// below the present voice and ends nothing. What was said in the present one counts again:
-// the voice it tells of had that rank in this epoch, so it ends no higher one; but it can
-// make a speaker that has died since seem alive, and put off the takeover for as long as it
-// is sent. Only the order to displace that speaker does not wait for it. A question's nonce
-// ties an answer to it where a round trip is measured, and nowhere else.
+// below the present voice and ends nothing. What was said in the present one counts again,
+// for as long as it is sent: it makes a speaker that has died since seem alive, which puts
+// off a takeover or ends a voice that stands lower in that epoch. Only the order to displace
+// that speaker does not wait for it. A question's nonce ties an answer to it where a round
+// trip is measured, and nowhere else.
 type Mark struct {
 	Kind        Kind
 	Cluster     [8]byte  // the installation; marks of other clusters are strangers
