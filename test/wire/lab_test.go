@@ -62,9 +62,9 @@ func need(t *testing.T) {
 	if os.Geteuid() != 0 {
 		missing = "root"
 	}
-	for _, tool := range []string{"ip", "bridge", "arping", "ndisc6", "setcap", "sysctl", "install"} {
+	for _, tool := range []string{"ip", "bridge", "arping", "ndisc6", "setcap", "sysctl", "install", "tcpdump", "ping"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			missing = tool + " (Debian: iproute2 iputils-arping ndisc6 libcap2-bin procps)"
+			missing = tool + " (Debian: iproute2 iputils-arping iputils-ping ndisc6 libcap2-bin procps tcpdump)"
 		}
 	}
 	if missing == "" {
