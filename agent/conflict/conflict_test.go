@@ -1,0 +1,497 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package conflict
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+)
+
+var (
+	vip    = netip.MustParseAddr("203.0.113.40")
+	vip6   = netip.MustParseAddr("2001:db8:1::40")
+	subnet = netip.MustParsePrefix("203.0.113.0/24")
+
+	foreign = MAC{2, 0xff, 0, 0, 0, 1}
+	router  = MAC{2, 0xff, 0, 0, 0, 2}
+	node2   = MAC{2, 0, 0, 0, 0, 2}
+)
+
+// host is somebody on the LAN.
+type host struct {
+	mac   MAC
+	node  string              // whose card it is
+	has   map[netip.Addr]bool // answers for these
+	proxy bool                // answers for everything
+	mute  bool
+}
+
+func (h *host) answers(a netip.Addr) bool { return !h.mute && (h.proxy || h.has[a]) }
+
+// lan drives a Set: time goes by as the Set wants it to.
+type lan struct {
+	t     *testing.T
+	set   *Set
+	now   Time
+	hosts []*host
+
+	log     []Output // all but questions
+	at      []Time   // of log
+	asked   []Time
+	control int
+	heard   map[string][]Finding // as last reported
+	cleared map[netip.Addr]Time
+}
+
+func newLAN(t *testing.T, seed uint64, hosts ...*host) *lan {
+	return &lan{
+		t: t, set: New(seed), now: time.Hour, hosts: hosts, heard: map[string][]Finding{}, cleared: map[netip.Addr]Time{},
+	}
+}
+
+func (l *lan) follow(p Place) {
+	if p.Interface == "" {
+		p.Interface = "eth0"
+	}
+	if p.Addr.Is4() {
+		p.Subnet = subnet
+	}
+	l.set.Follow(l.now, "lease "+p.Addr.String(), []Place{p})
+	l.outputs()
+}
+
+// run lets time go by.
+func (l *lan) run(d time.Duration) {
+	l.t.Helper()
+	for end := l.now + d; ; {
+		wake := l.set.Wake()
+		if wake > end {
+			l.now = end
+			return
+		}
+		if wake < l.now {
+			wake = l.now
+		}
+		l.now = wake
+		l.set.Tick(l.now)
+		if l.set.Wake() <= l.now {
+			l.t.Fatalf("at %s it wants another tick at %s", l.now, l.set.Wake())
+		}
+		l.outputs()
+	}
+}
+
+func (l *lan) outputs() {
+	for outs := l.set.Take(); len(outs) > 0; outs = l.set.Take() {
+		for _, o := range outs {
+			l.output(o)
+		}
+	}
+}
+
+func (l *lan) output(o Output) {
+	switch o := o.(type) {
+	case Ask:
+		l.asked = append(l.asked, l.now)
+		for _, h := range l.hosts {
+			if h.answers(o.Addr) {
+				l.set.Heard(l.now, Sound{Kind: Answered, Interface: o.Interface, Addr: o.Addr, Card: h.mac, Node: h.node})
+			}
+		}
+		return
+	case AskControl:
+		l.control++
+		for _, h := range l.hosts {
+			if h.answers(o.Addr) {
+				l.set.Heard(l.now, Sound{Kind: Control, Interface: o.Interface, Addr: o.Addr, Card: h.mac})
+			}
+		}
+		return
+	case Listen:
+		return
+	case Report:
+		l.heard[o.Interface+o.Addr.String()] = o.Findings
+	case Cleared:
+		l.cleared[o.Addr] = l.now
+	case Defend:
+	}
+	l.log, l.at = append(l.log, o), append(l.at, l.now)
+}
+
+func (l *lan) claims(h *host, addr netip.Addr) {
+	l.set.Heard(l.now, Sound{Kind: Claimed, Interface: "eth0", Addr: addr, Card: h.mac, Node: h.node})
+	l.outputs()
+}
+
+// finds fails the test unless just these are reported.
+func (l *lan) finds(addr netip.Addr, want ...Finding) {
+	l.t.Helper()
+	if got := l.heard["eth0"+addr.String()]; !slices.Equal(got, want) {
+		l.t.Errorf("at %s found %+v, want %+v", l.now, got, want)
+	}
+}
+
+func stands(mac MAC, addrs ...netip.Addr) *host {
+	h := &host{mac: mac, has: map[netip.Addr]bool{}}
+	for _, a := range addrs {
+		h.has[a] = true
+	}
+	return h
+}
+
+// RFC 5227 section 2.1.1: a random wait of up to PROBE_WAIT, PROBE_NUM probes PROBE_MIN to
+// PROBE_MAX apart, and ANNOUNCE_WAIT after the last.
+func TestFreeAddressIsProbedThreeTimes(t *testing.T) {
+	for seed := range uint64(50) {
+		for _, addr := range []netip.Addr{vip, vip6} {
+			l := newLAN(t, seed)
+			begin := l.now
+			l.follow(Place{Addr: addr, Role: Probe})
+			l.run(time.Minute)
+			if len(l.asked) != ProbeNum {
+				t.Fatalf("%d probes", len(l.asked))
+			}
+			if wait := l.asked[0] - begin; wait < 0 || wait > ProbeWait {
+				t.Errorf("the first after %s", wait)
+			}
+			for i := 1; i < ProbeNum; i++ {
+				if gap := l.asked[i] - l.asked[i-1]; gap < ProbeMin || gap > ProbeMax {
+					t.Errorf("%s apart", gap)
+				}
+			}
+			if got := l.cleared[addr] - l.asked[ProbeNum-1]; got != AnnounceWait {
+				t.Errorf("free %s after the last", got)
+			}
+		}
+	}
+}
+
+func TestRankWaits(t *testing.T) {
+	l := newLAN(t, 1)
+	l.follow(Place{Addr: vip, Role: Probe, Wait: 3 * time.Second})
+	l.run(3 * time.Second)
+	if len(l.asked) != 0 {
+		t.Errorf("%d probes before its turn", len(l.asked))
+	}
+	l.follow(Place{Addr: vip, Role: Probe}) // it is named by the Lease
+	l.run(ProbeWait)
+	if len(l.asked) != 1 {
+		t.Errorf("%d probes after it came", len(l.asked))
+	}
+}
+
+// While probing, a conflict is an answer, a claim, or another host's probe; a proxy's answer is
+// none.
+func TestWhatKeepsAnAddressFromItsFirstUse(t *testing.T) {
+	sound := func(k Kind, node string) func(*lan) {
+		return func(l *lan) {
+			l.set.Heard(l.now, Sound{Kind: k, Interface: "eth0", Addr: vip, Card: foreign, Node: node})
+		}
+	}
+	for name, tc := range map[string]struct {
+		host  *host
+		hear  func(*lan)
+		place Place
+		want  []Finding // nil: free
+		tells []Finding // although it is free
+	}{
+		"nobody":               {},
+		"a host":               {host: stands(foreign, vip), want: []Finding{{Card: foreign, Reason: ForeignHost}}},
+		"a claim":              {hear: sound(Claimed, ""), want: []Finding{{Card: foreign, Reason: ForeignHost}}},
+		"another host's probe": {hear: sound(Probed, ""), want: []Finding{{Card: foreign, Reason: ForeignHost}}},
+		"another interface's": {hear: func(l *lan) {
+			l.set.Heard(l.now, Sound{Kind: Claimed, Interface: "eth1", Addr: vip, Card: foreign})
+		}},
+		"a node without mark": {hear: sound(Answered, "n2"), want: []Finding{{Card: foreign, Node: "n2", Reason: OtherAnnouncer}}},
+		"that node's kernel":  {hear: sound(Answered, "n2"), place: Place{Kernels: []string{"n2"}}},
+		"a proxy":             {host: &host{mac: router, proxy: true}, tells: []Finding{{Card: router, Reason: ProxyAnswers}}},
+		"a host of two":       {host: stands(foreign, vip, netip.MustParseAddr("192.0.2.7")), want: []Finding{{Card: foreign, Reason: ForeignHost}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLAN(t, 7)
+			if tc.host != nil {
+				l.hosts = append(l.hosts, tc.host)
+			}
+			p := tc.place
+			p.Addr, p.Role = vip, Probe
+			l.follow(p)
+			l.run(ProbeWait + time.Millisecond)
+			if tc.hear != nil {
+				tc.hear(l)
+			}
+			l.run(20 * time.Second)
+			if _, free := l.cleared[vip]; free != (tc.want == nil) {
+				t.Errorf("free: %v", free)
+			}
+			l.finds(vip, append(tc.want, tc.tells...)...)
+		})
+	}
+}
+
+// An address that is in use is probed again every 30 s or so, after ten conflicts every 60 s,
+// and used once it is free.
+func TestAddressThatBecomesFreeIsUsed(t *testing.T) {
+	h := stands(foreign, vip)
+	l := newLAN(t, 3, h)
+	l.follow(Place{Addr: vip, Role: Probe})
+	l.run(4 * time.Minute)
+	if n := len(l.asked); n < 5 || n > 20 {
+		t.Errorf("%d probes in 4 minutes", n)
+	}
+	l.run(20 * time.Minute)
+	seldom := len(l.asked)
+	l.run(10 * time.Minute)
+	if n := len(l.asked) - seldom; n > 30 {
+		t.Errorf("%d probes in 10 minutes after ten conflicts", n)
+	}
+	l.finds(vip, Finding{Card: foreign, Reason: ForeignHost})
+	if len(l.cleared) != 0 {
+		t.Fatal("free while it was in use")
+	}
+	h.mute = true
+	l.run(80 * time.Second)
+	if _, free := l.cleared[vip]; !free {
+		t.Error("not free after it was left")
+	}
+	l.finds(vip)
+}
+
+func TestFreeOnAllInterfaces(t *testing.T) {
+	l := newLAN(t, 3)
+	two := []Place{{Addr: vip, Interface: "eth0", Role: Probe, Subnet: subnet}, {Addr: vip, Interface: "eth1", Role: Probe, Wait: time.Minute, Subnet: subnet}}
+	l.set.Follow(l.now, "lease", two)
+	l.run(30 * time.Second)
+	if len(l.cleared) != 0 {
+		t.Error("free while one interface is still asked on")
+	}
+	l.run(time.Minute)
+	if len(l.cleared) != 1 {
+		t.Error("not free")
+	}
+}
+
+// RFC 5227 section 2.4: at most one defence in DEFEND_INTERVAL, and none with the policy Yield.
+func TestDefence(t *testing.T) {
+	for _, defend := range []bool{true, false} {
+		h := stands(foreign, vip)
+		l := newLAN(t, 5, h)
+		l.follow(Place{Addr: vip, Role: Speak, Defend: defend})
+		for range 1000 {
+			l.claims(h, vip)
+			l.run(100 * time.Millisecond)
+		}
+		var at []Time
+		for i, o := range l.log {
+			if (o == Defend{"eth0", vip}) {
+				at = append(at, l.at[i])
+			}
+		}
+		if !defend && len(at) != 0 {
+			t.Errorf("%d defences", len(at))
+		}
+		if defend && (len(at) != 10 || at[0] != time.Hour) {
+			t.Errorf("%d defences, the first at %s", len(at), at[0])
+		}
+		l.finds(vip, Finding{Card: foreign, Reason: ForeignHost})
+	}
+}
+
+// A stranger is found although it only answers others, by unicast; and is gone once it left
+// three questions unanswered for 90 s.
+func TestStrangerIsFoundAndIsGone(t *testing.T) {
+	h := stands(foreign, vip)
+	h.mute = true
+	l := newLAN(t, 9, h)
+	l.follow(Place{Addr: vip, Role: Speak, Defend: true})
+	l.run(10 * time.Minute)
+	l.finds(vip)
+	if n := len(l.asked); n < 6 || n > 11 {
+		t.Errorf("%d questions in 10 minutes", n)
+	}
+	h.mute = false
+	l.run(2 * time.Minute)
+	l.finds(vip, Finding{Card: foreign, Reason: ForeignHost})
+	l.run(time.Hour)
+	if len(l.log) != 1 {
+		t.Errorf("%d reports of a conflict that lasts", len(l.log))
+	}
+	h.mute = true
+	gone := l.now
+	l.run(GoneAfter - AskEvery - time.Second)
+	l.finds(vip, Finding{Card: foreign, Reason: ForeignHost})
+	l.run(2 * AskEvery)
+	l.finds(vip)
+	if last := l.at[len(l.at)-1]; last-gone > GoneAfter+AskEvery {
+		t.Errorf("gone after %s", last-gone)
+	}
+}
+
+// A stranger that comes and goes is one conflict.
+func TestHysteresis(t *testing.T) {
+	h := stands(foreign, vip)
+	l := newLAN(t, 9, h)
+	l.follow(Place{Addr: vip, Role: Speak})
+	for range 40 {
+		l.claims(h, vip)
+		h.mute = true
+		l.run(GoneAfter - time.Second)
+	}
+	if len(l.log) != 1 {
+		t.Errorf("%d reports", len(l.log))
+	}
+}
+
+// Two facts of one card: first its node is not known, then it is.
+func TestNodeIsKnownLater(t *testing.T) {
+	h := stands(node2, vip)
+	l := newLAN(t, 9, h)
+	l.follow(Place{Addr: vip, Role: Speak})
+	l.claims(h, vip)
+	l.run(15 * time.Second)
+	l.finds(vip, Finding{Card: node2, Reason: ForeignHost})
+	h.node = "n2"
+	l.run(time.Minute)
+	l.finds(vip, Finding{Card: node2, Node: "n2", Reason: OtherAnnouncer})
+	l.follow(Place{Addr: vip, Role: Speak, Kernels: []string{"n2"}})
+	l.run(ReportInterval)
+	l.finds(vip)
+}
+
+// A thousand new addresses are probed side by side, and the segment is not flooded.
+func TestThousandNewAddresses(t *testing.T) {
+	l := newLAN(t, 11)
+	for i := range 1000 {
+		addr := netip.AddrFrom4([4]byte{203, 0, byte(113 + i/250), byte(i % 250)})
+		l.set.Follow(l.now, addr.String(), []Place{{Addr: addr, Interface: "eth0", Role: Probe}})
+	}
+	begin := l.now
+	l.run(time.Minute)
+	if len(l.cleared) != 1000 {
+		t.Fatalf("%d are free", len(l.cleared))
+	}
+	for i := 50; i < len(l.asked); i++ {
+		if took := l.asked[i] - l.asked[i-50]; took < 49*frameGap {
+			t.Fatalf("50 frames within %s", took)
+		}
+	}
+	for addr, at := range l.cleared {
+		if at-begin > 20*time.Second {
+			t.Errorf("%s after %s", addr, at-begin)
+		}
+	}
+}
+
+// Thousands of addresses without a stranger cost one question a second.
+func TestPatrolIsPaced(t *testing.T) {
+	l := newLAN(t, 11)
+	for i := range 2000 {
+		addr := netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)})
+		l.set.Follow(l.now, addr.String(), []Place{{Addr: addr, Interface: "eth0", Role: Speak}})
+	}
+	l.run(10 * time.Minute)
+	if n := len(l.asked); n < 500 || n > 601 {
+		t.Errorf("%d questions in 10 minutes", n)
+	}
+}
+
+// Whatever arrives: four strangers an address, 4,096 in all, one report an address in 10 s.
+func TestFloodIsBounded(t *testing.T) {
+	l := newLAN(t, 13)
+	addrs := make([]netip.Addr, 1500)
+	for i := range addrs {
+		addrs[i] = netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)})
+		l.set.Follow(l.now, addrs[i].String(), []Place{{Addr: addrs[i], Interface: "eth0", Role: Speak, Defend: true}})
+	}
+	begin, n := l.now, uint32(0)
+	for range 100 {
+		for i := range 2000 {
+			n++
+			l.set.Heard(l.now, Sound{
+				Kind: Claimed, Interface: "eth0", Addr: addrs[i%len(addrs)], Card: MAC{2, 0xff, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)},
+			})
+		}
+		l.run(100 * time.Millisecond)
+	}
+	if l.set.Len() > MaxStrangersAll || len(l.set.verdicts) > MaxStrangersAll {
+		t.Errorf("%d strangers, %d verdicts", l.set.Len(), len(l.set.verdicts))
+	}
+	for _, p := range l.set.queue {
+		if len(p.strangers) > MaxStrangers {
+			t.Fatalf("%d strangers of one address", len(p.strangers))
+		}
+	}
+	seconds := int((l.now-begin)/time.Second) + 1
+	last := map[netip.Addr]Time{}
+	defended, reports := map[netip.Addr]int{}, 0
+	for i, o := range l.log {
+		switch o := o.(type) {
+		case Defend:
+			defended[o.Addr]++
+		case Report:
+			reports++
+			if at, ok := last[o.Addr]; ok && l.at[i]-at < ReportInterval {
+				t.Fatalf("two reports of %s within %s", o.Addr, l.at[i]-at)
+			}
+			last[o.Addr] = l.at[i]
+		}
+	}
+	for addr, n := range defended {
+		if n > seconds/10+1 {
+			t.Errorf("%d defences of %s", n, addr)
+		}
+	}
+	if reports > 10*seconds || l.control > 8*seconds || reports == 0 {
+		t.Errorf("%d reports, %d control questions in %d s", reports, l.control, seconds)
+	}
+}
+
+// What is followed no more leaves nothing behind.
+func TestForgotten(t *testing.T) {
+	h := stands(foreign, vip)
+	l := newLAN(t, 5, h)
+	l.follow(Place{Addr: vip, Role: Speak})
+	l.claims(h, vip)
+	l.run(20 * time.Second)
+	l.set.Follow(l.now, "lease "+vip.String(), nil)
+	l.run(time.Hour)
+	s := l.set
+	if s.Len() != 0 || len(s.leases) != 0 || len(s.at) != 0 || s.Wake() != Never {
+		t.Errorf("%d strangers, %d leases, %d spots, wake %s", s.Len(), len(s.leases), len(s.at), s.Wake())
+	}
+}
+
+// Control addresses are of the subnet, are not its edges, and one is of no network at all.
+func TestControlAddresses(t *testing.T) {
+	for _, tc := range []struct{ addr, subnet, near, far string }{
+		{"203.0.113.40", "203.0.113.0/24", "203.0.113.0/24", "192.0.2.0/24"},
+		{"203.0.113.40", "203.0.113.40/30", "203.0.113.0/24", "192.0.2.0/24"},
+		{"203.0.113.40", "", "203.0.113.0/24", "192.0.2.0/24"},
+		{"10.1.2.3", "10.0.0.0/8", "10.0.0.0/8", "192.0.2.0/24"},
+		{"192.0.2.240", "192.0.2.0/24", "192.0.2.0/24", "198.51.100.0/24"},
+		{"fd00::40", "fd00::/64", "fd00::/64", "2001:db8::/32"},
+		{"fd00::40", "", "fd00::/64", "2001:db8::/32"},
+	} {
+		p := Place{Addr: netip.MustParseAddr(tc.addr)}
+		if tc.subnet != "" {
+			p.Subnet = netip.MustParsePrefix(tc.subnet)
+		}
+		s := New(1)
+		for range 100 {
+			addrs := s.draw(subnetOf(p))
+			for i, a := range addrs {
+				in := netip.MustParsePrefix(tc.near)
+				if i == controlsNear {
+					in = netip.MustParsePrefix(tc.far)
+				}
+				if b := a.AsSlice(); !in.Contains(a) || b[len(b)-1] == 0 || b[len(b)-1] == 255 {
+					t.Fatalf("%s: drew %s", tc.addr, a)
+				}
+			}
+			if len(addrs) != controls {
+				t.Fatalf("drew %v", addrs)
+			}
+		}
+	}
+}
