@@ -53,9 +53,17 @@ simulation: ## the election, under faults, from 20,000 seeds (ARPEGGIO_SIM_SCHED
 soak: ## the same from a million seeds; hours
 	ARPEGGIO_SIM_SCHEDULES=$${ARPEGGIO_SIM_SCHEDULES:-1000000} go test -count=1 -timeout 24h -run TestSchedules ./agent/election/simulation/...
 
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZ_TIME (10m) each, one after the other (FUZZ_PKG=./agent/neighbor)
+	@./hack/fuzz $(FUZZ_PKG)
+
 .PHONY: wire
 wire: ## real sockets in network namespaces (root)
 	go test -count=1 ./test/wire/...
+
+.PHONY: soak-neighbors
+soak-neighbors: ## a kernel in a hurry probes a VIP for ten minutes, and no entry fails (root; ARPEGGIO_PROBE_MINUTES)
+	ARPEGGIO_PROBE_MINUTES=$${ARPEGGIO_PROBE_MINUTES:-10} go test -count=1 -timeout 24h -v -run TestKernelThatProbesKeepsItsEntries ./test/wire/...
 
 .PHONY: integration
 integration: bin/lab ## controllers and CRDs against a real kube-apiserver

@@ -36,38 +36,6 @@ func TestToolsAndKernelsResolveAVIP(t *testing.T) {
 	}
 }
 
-// A kernel probes an entry that ages by unicast: 5 s after the last proof by default, here
-// much sooner. Unanswered, the entry fails.
-func TestUnicastProbesOfAKernelKeepItsEntry(t *testing.T) {
-	l := newLab(t)
-	client, n := l.host("client"), l.node("node1")
-	for _, family := range []string{"ipv4", "ipv6"} {
-		client.sysctl("net."+family+".neigh.eth0.base_reachable_time_ms=300", "net."+family+".neigh.eth0.delay_first_probe_time=1")
-	}
-	n.speak()
-	for _, addr := range vips {
-		client.talk(addr)
-	}
-	eventually(t, time.Second, "resolved", func() bool { return n.Counters().Replies >= 2 })
-	seen := map[string]int{}
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		for _, addr := range vips {
-			client.talk(addr)
-			e := client.entry(addr)
-			if !strings.HasPrefix(e, "lladdr "+n.mac.String()) || strings.Contains(e, "FAILED") {
-				t.Fatalf("entry of %v became %q", addr, e)
-			}
-			seen[e[strings.LastIndex(e, " ")+1:]]++
-		}
-	}
-	if seen["REACHABLE"] == 0 || seen["DELAY"] == 0 {
-		t.Errorf("states seen: %v; the test did not make the kernel probe", seen)
-	}
-	if c := n.Counters(); c.Replies < 6 {
-		t.Errorf("%d replies, want the two of the resolution and some of probes", c.Replies)
-	}
-}
-
 func TestDuplicateAddressDetectionIsDefended(t *testing.T) {
 	l := newLab(t)
 	client, n := l.host("client"), l.node("node1")
