@@ -135,7 +135,7 @@ func TestNDPOverrideIsClearTowardsRoutersOnly(t *testing.T) {
 	duplicate := solicit()
 	duplicate.src, duplicate.message = zero6, solicitation(vip6)
 	frames, _ := table().Claim(vip6, open(), 0)
-	sent := append(frames, decide(solicit().frame(t)).Reply, decide(duplicate.frame(t)).Reply)
+	sent := slices.Concat(frames, [][]byte{decide(solicit().frame(t)).Reply, decide(duplicate.frame(t)).Reply})
 	for _, frame := range sent {
 		got := readNDP(t, frame)
 		if na := got.advertisement(t); na.Override == (got.dst == routers6) {
