@@ -35,7 +35,9 @@ func read(h *netlink.Handle) (Snapshot, error) {
 	for range readAttempts {
 		var k kernel
 		if k, err = readKernel(h); err == nil {
-			return judge(k), nil
+			s := judge(k)
+			s.Locals = locals(k, s.Interfaces, arpIgnore)
+			return s, nil
 		}
 		if !errors.Is(err, netlink.ErrDumpInterrupted) {
 			break

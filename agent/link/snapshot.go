@@ -49,15 +49,23 @@ type Snapshot struct {
 	// Refused are those somebody might have meant; loopbacks and the cables of
 	// containers are left out.
 	Refused []Refusal
+	// Locals are the addresses for which the kernel itself answers on these interfaces, sorted.
+	Locals []Local
 }
 
 // Equal is whether nothing changed that is told of: neighbours come and go.
 func (s Snapshot) Equal(o Snapshot) bool {
+	return s.SameLinks(o) && sameLocals(s.Locals, o.Locals)
+}
+
+// SameLinks is whether nothing changed but, perhaps, Locals.
+func (s Snapshot) SameLinks(o Snapshot) bool {
 	return reflect.DeepEqual(s.lasting(), o.lasting())
 }
 
-// lasting is the picture without neighbours.
+// lasting is the picture of the interfaces without neighbours.
 func (s Snapshot) lasting() Snapshot {
+	s.Locals = nil
 	s.Interfaces = slices.Clone(s.Interfaces)
 	for i := range s.Interfaces {
 		s.Interfaces[i].Neighbors = nil

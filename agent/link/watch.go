@@ -27,7 +27,10 @@ const (
 // Watch calls changed with the picture, first at once and then whenever it is another, until
 // the context ends, and returns nil. It watches the calling goroutine's network namespace.
 // An error means that the kernel can no longer be read.
-func Watch(ctx context.Context, changed func(Snapshot)) error {
+func Watch(ctx context.Context, changed func(Snapshot)) error { return WatchAgain(ctx, nil, changed) }
+
+// WatchAgain is Watch that also reads whenever it is asked to: sysctls change without a word.
+func WatchAgain(ctx context.Context, again <-chan struct{}, changed func(Snapshot)) error {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return fmt.Errorf("opening a netlink socket: %w", err)
@@ -42,6 +45,7 @@ func Watch(ctx context.Context, changed func(Snapshot)) error {
 	events := make(chan struct{}, 1)
 	failed := make(chan error, 1)
 	go func() { failed <- listen(socket, events) }()
+	go forward(ctx, again, events)
 	err = follow(ctx, func() (Snapshot, error) { return read(h) }, events, failed, changed)
 	socket.Close() // ends listen
 	return err
@@ -92,6 +96,21 @@ func sleep(ctx context.Context, d time.Duration) bool {
 		return false
 	case <-t.C:
 		return true
+	}
+}
+
+// forward turns what somebody asks for into events.
+func forward(ctx context.Context, again <-chan struct{}, events chan<- struct{}) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-again:
+		}
+		select {
+		case events <- struct{}{}:
+		default: // one is waiting already
+		}
 	}
 }
 
