@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -45,6 +46,9 @@ type State struct {
 	Up bool
 	// Err is why not; nil before the first attempt and after the end.
 	Err error
+	// Echo is why echo requests are not answered although the table says so. The port is up
+	// all the same.
+	Echo error
 }
 
 // Config of a port.
@@ -91,6 +95,7 @@ type Port struct {
 	state     atomic.Pointer[State] // written by Run alone
 	nonce     atomic.Uint32         // of claims
 	rivals    rivals
+	filters   filters
 	tally     tally
 }
 
@@ -116,15 +121,20 @@ func (p *Port) Ready() bool { return p.state.Load().Up }
 func (p *Port) State() State { return *p.state.Load() }
 
 // Counters reads what was counted so far.
-func (p *Port) Counters() Counters { return p.tally.read() }
+func (p *Port) Counters() Counters {
+	p.tally.overflows.Add(p.filters.overflows())
+	return p.tally.read()
+}
 
 // Table is the table last set.
 func (p *Port) Table() *neighbor.Table { return p.table.Load() }
 
-// SetTable has every frame from now on judged by this table, and the groups follow it. It
-// also wakes a port that waits to open its sockets again.
+// SetTable has every frame from now on judged by this table; when it returns, none is dropped by
+// a filter that this table would not drop. Groups, echo sockets and exact filters follow soon.
+// It also wakes a port that waits to open its sockets again.
 func (p *Port) SetTable(t *neighbor.Table) {
 	p.table.Store(t)
+	p.filters.widen(t)
 	select {
 	case p.tableSet <- struct{}{}:
 	default:
@@ -197,9 +207,18 @@ func (p *Port) Send(frames ...[]byte) error {
 func (p *Port) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.announcer.Run(ctx) })
+	group.Go(func() error { return refresh(ctx, p.voices, p.refresh) })
 	p.redial(ctx)
 	p.setState(State{})
 	return group.Wait()
+}
+
+func (p *Port) voices() iter.Seq[neighbor.Entry] { return p.table.Load().All() }
+
+func (p *Port) refresh(addr netip.Addr) {
+	if p.Claim(addr) > 0 {
+		p.tally.refreshes.Add(1)
+	}
 }
 
 const (
@@ -251,7 +270,7 @@ func (p *Port) wait(ctx context.Context, pause time.Duration) {
 func (p *Port) setState(s State) {
 	old := *p.state.Load()
 	p.state.Store(&s)
-	if old.Up != s.Up || errorText(old.Err) != errorText(s.Err) {
+	if old.Up != s.Up || errorText(old.Err) != errorText(s.Err) || errorText(old.Echo) != errorText(s.Echo) {
 		p.cfg.Changed(s)
 	}
 }

@@ -13,10 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
+	"github.com/arpeggio-lb/arpeggio/agent/wire/filter"
 )
 
 // sockets of a port that is up.
 type sockets struct {
+	ifi      *net.Interface
 	arp, ndp *socket
 	groups   *groups
 }
@@ -46,35 +48,39 @@ func (s *sockets) Close() {
 	}
 }
 
-// dial opens all sockets, or none.
+// dial opens all sockets, or none. Those of echo requests are another matter.
 func (p *Port) dial() (*sockets, error) {
 	p.tally.dials.Add(1)
-	ifi, err := net.InterfaceByName(p.cfg.Interface)
+	ifi, err := interfaceByName(p.cfg.Interface)
+	if err == nil && ifi.Flags&net.FlagUp == 0 {
+		err = unix.ENETDOWN
+	}
 	if err != nil {
-		return nil, fmt.Errorf("interface %s: %w", p.cfg.Interface, err)
+		return nil, fmt.Errorf("interface %s: %w", p.cfg.Interface, remedy(p.cfg.Interface, err))
 	}
-	if ifi.Flags&net.FlagUp == 0 {
-		return nil, fmt.Errorf("interface %s: %w", p.cfg.Interface, unix.ENETDOWN)
-	}
-	s := &sockets{groups: newGroups(ifi.Index)}
+	s := &sockets{ifi: ifi, groups: newGroups(ifi.Index)}
 	err = withNetRaw(func() (err error) {
-		if s.arp, err = openSocket(ifi, unix.ETH_P_ARP, arpFilter()); err != nil {
+		if s.arp, err = openSocket(ifi, filter.ARP); err != nil {
 			return fmt.Errorf("opening the ARP socket on %s: %w", ifi.Name, err)
 		}
-		if s.ndp, err = openSocket(ifi, unix.ETH_P_IPV6, ndpFilter()); err != nil {
+		if s.ndp, err = openSocket(ifi, filter.NDP); err != nil {
 			return fmt.Errorf("opening the NDP socket on %s: %w", ifi.Name, err)
 		}
 		return nil
 	})
 	if err != nil {
 		s.Close()
-		return nil, err
+		return nil, remedy(ifi.Name, err)
 	}
 	return s, nil
 }
 
 // groupRetry is when groups that could not be joined are tried again.
 const groupRetry = 5 * time.Second
+
+// fitDelay is how long tables are waited for before filters are built of the last one: while
+// Services come by the hundred, once is enough. Until then more passes than need be.
+const fitDelay = 50 * time.Millisecond
 
 // session opens the sockets and serves until they fail or the context ends.
 func (p *Port) session(ctx context.Context) error {
@@ -84,23 +90,56 @@ func (p *Port) session(ctx context.Context) error {
 	}
 	readers, failed := errgroup.WithContext(ctx)
 	for _, socket := range []*socket{s.arp, s.ndp} {
+		p.filters.add(socket.kind, socket)
 		readers.Go(func() error { return p.read(socket) })
 	}
 	p.sockets.Store(s)
-	p.setState(State{Up: true})
-	for retry := p.join(s.groups); failed.Err() == nil; {
-		select {
-		case <-failed.Done():
-		case <-p.tableSet:
-			retry = p.join(s.groups)
-		case <-retry:
-			retry = p.join(s.groups)
-		}
-	}
+	echoes := newEchoes(p, s.ifi)
+	p.serve(failed, s, echoes)
 	p.sockets.Store(nil)
+	p.tally.overflows.Add(p.filters.overflows())
+	for _, socket := range []*socket{s.arp, s.ndp} {
+		p.filters.remove(socket.kind, socket)
+	}
 	s.Close() // and so ends the reader that still reads
 	p.tally.groups.Store(0)
-	return readers.Wait()
+	err = readers.Wait() // failed is over now, if it was not before
+	echoes.close()
+	return err
+}
+
+// serve has all that is open follow the table until the context is over.
+func (p *Port) serve(ctx context.Context, s *sockets, e *echoes) {
+	follow := func(retry bool) {
+		e.follow(ctx, p.table.Load(), retry)
+		p.setState(State{Up: true, Echo: e.err})
+	}
+	follow(false)
+	fit := time.After(0)
+	for join := p.join(s.groups); ctx.Err() == nil; {
+		select {
+		case <-ctx.Done():
+		case <-p.tableSet:
+			join = p.join(s.groups)
+			follow(false)
+			if fit == nil {
+				fit = time.After(fitDelay)
+			}
+		case <-fit:
+			fit = nil
+			p.tally.filters.Add(uint64(p.filters.fit(p.table.Load)))
+		case <-join:
+			join = p.join(s.groups)
+		case <-e.retry:
+			follow(true)
+			if fit == nil {
+				fit = time.After(0)
+			}
+		case end := <-e.ended:
+			e.end(end)
+			p.setState(State{Up: true, Echo: e.err})
+		}
+	}
 }
 
 // join has the groups follow the table. If some could not be joined it gives a channel
@@ -117,41 +156,56 @@ func (p *Port) join(g *groups) <-chan time.Time {
 
 // read serves one socket until it fails. Its buffers are made once.
 func (p *Port) read(s *socket) error {
-	r, w := newReader(), &writer{}
+	echo, size, answer := false, frameSize, neighbor.ReplySize
+	if s.kind == filter.Echo4 || s.kind == filter.Echo6 {
+		echo, size, answer = true, echoFrameSize, echoFrameSize
+	}
+	r, w := newReader(size), &writer{}
 	recv, send := r.read, w.write
-	reply := make([]byte, 0, neighbor.ReplySize)
+	reply := make([]byte, 0, answer)
+	limit := newBucket(echoRate, echoBurst)
 	for {
 		if err := s.raw.Read(recv); err != nil {
 			return fmt.Errorf("receiving on %s: %w", p.cfg.Interface, err)
 		}
 		if r.err != nil {
-			return fmt.Errorf("receiving on %s: %w", p.cfg.Interface, r.err)
+			return fmt.Errorf("receiving on %s: %w", p.cfg.Interface, remedy(p.cfg.Interface, r.err))
 		}
-		age := r.age(time.Now())
-		now := p.cfg.Clock()
-		table := p.table.Load()
-		v := table.Decide(reply, r.frame(), p.gate(now, age))
-		if v.Heard.Marked {
-			entry, _ := table.Lookup(v.Heard.Addr)
-			p.rivals.hear(v.Heard, entry, table.Self().MAC, now)
+		wall := time.Now()
+		if echo {
+			if limit.wait(wall) > 0 {
+				p.tally.echoLimited.Add(1)
+				continue
+			}
+			limit.take(1)
 		}
-		p.tally.verdict(v)
+		v, at := p.judge(reply, r.frame(), r.age(wall))
+		p.tally.verdict(v, echo)
 		if v.Reply != nil {
 			w.frame = v.Reply
 			err := s.raw.Control(send)
 			if err == nil {
 				err = w.err
 			}
-			if err == nil {
-				p.tally.replies.Add(1)
-			} else {
-				p.tally.sendErrors.Add(1)
-			}
+			p.tally.answered(err, echo)
 		}
 		if v.Heard.Sound != neighbor.Silence {
-			p.hear(Heard{Heard: v.Heard, Interface: p.cfg.Interface, At: now - age})
+			p.hear(Heard{Heard: v.Heard, Interface: p.cfg.Interface, At: at})
 		}
 	}
+}
+
+// judge asks the table, and remembers a higher voice for the gate. At is when the frame was
+// received, by the boot clock.
+func (p *Port) judge(reply, frame []byte, age time.Duration) (v neighbor.Verdict, at time.Duration) {
+	now := p.cfg.Clock()
+	table := p.table.Load()
+	v = table.Decide(reply, frame, p.gate(now, age))
+	if v.Heard.Marked {
+		entry, _ := table.Lookup(v.Heard.Addr)
+		p.rivals.hear(v.Heard, entry, table.Self().MAC, now)
+	}
+	return v, now - age
 }
 
 func (p *Port) hear(h Heard) {

@@ -3,6 +3,7 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"syscall"
@@ -12,6 +13,8 @@ import (
 	"github.com/mdlayher/packet"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/arpeggio-lb/arpeggio/agent/wire/filter"
 )
 
 const (
@@ -22,22 +25,29 @@ const (
 	// frameSize holds any frame that can be for us: an ARP packet or a solicitation with
 	// options, on Ethernet without jumbo frames. Longer ones are cut.
 	frameSize = 2048
+
+	// echoFrameSize holds an echo request in the largest of jumbo frames.
+	echoFrameSize = 10240
 )
 
 // socket is a packet socket for one protocol on one interface.
 type socket struct {
+	kind filter.Kind
 	conn *packet.Conn
 	raw  syscall.RawConn
 }
 
-// openSocket opens and binds the socket with its filter attached. The thread needs
-// CAP_NET_RAW.
-func openSocket(ifi *net.Interface, protocol int, filter []bpf.Instruction) (*socket, error) {
-	prog, err := bpf.Assemble(filter)
+// protocols are what the sockets are bound to.
+var protocols = [filter.NumKinds]int{unix.ETH_P_ARP, unix.ETH_P_IPV6, unix.ETH_P_IP, unix.ETH_P_IPV6}
+
+// openSocket opens and binds the socket with the general filter attached: before it is bound,
+// so that no frame gets around it. The thread needs CAP_NET_RAW.
+func openSocket(ifi *net.Interface, kind filter.Kind) (*socket, error) {
+	prog, err := bpf.Assemble(filter.General(kind).Code)
 	if err != nil {
 		return nil, fmt.Errorf("assembling the filter: %w", err)
 	}
-	conn, err := packet.Listen(ifi, packet.Raw, protocol, &packet.Config{Filter: prog})
+	conn, err := packet.Listen(ifi, packet.Raw, protocols[kind], &packet.Config{Filter: prog})
 	if err != nil {
 		return nil, err
 	}
@@ -56,10 +66,39 @@ func openSocket(ifi *net.Interface, protocol int, filter []bpf.Instruction) (*so
 		_ = conn.Close()
 		return nil, fmt.Errorf("asking for receive timestamps: %w", err)
 	}
-	return &socket{conn: conn, raw: raw}, nil
+	return &socket{kind: kind, conn: conn, raw: raw}, nil
 }
 
 func (s *socket) Close() error { return s.conn.Close() }
+
+// attach puts the filter in the place of the one that is attached. The capability is not needed.
+func (s *socket) attach(code []bpf.Instruction) error {
+	prog, err := bpf.Assemble(code)
+	if err != nil {
+		return fmt.Errorf("assembling the filter: %w", err)
+	}
+	return s.conn.SetBPF(prog)
+}
+
+// detach has every frame of the protocol pass.
+func (s *socket) detach() error {
+	var inner error
+	err := s.raw.Control(func(fd uintptr) {
+		inner = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
+	})
+	return errors.Join(err, inner)
+}
+
+// overflows is how many frames found the queue full since it was asked last.
+func (s *socket) overflows() uint64 {
+	n := uint64(0)
+	_ = s.raw.Control(func(fd uintptr) {
+		if stats, err := unix.GetsockoptTpacketStats(int(fd), unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
+			n = uint64(stats.Drops)
+		}
+	})
+	return n
+}
 
 // send hands one frame to the kernel and does not wait: a full queue is an error.
 func (s *socket) send(frame []byte) error {
@@ -85,7 +124,7 @@ func (w *writer) write(fd uintptr) { _, w.err = unix.Write(int(fd), w.frame) }
 // reader receives frames with their age. recvmsg is called directly, as every wrapper
 // allocates the sender's address.
 type reader struct {
-	buf [frameSize]byte
+	buf []byte
 	oob [64]byte
 	iov unix.Iovec
 	msg unix.Msghdr
@@ -93,8 +132,8 @@ type reader struct {
 	err error
 }
 
-func newReader() *reader {
-	r := &reader{}
+func newReader(size int) *reader {
+	r := &reader{buf: make([]byte, size)}
 	r.iov.Base = &r.buf[0]
 	r.iov.SetLen(len(r.buf))
 	r.msg.Iov = &r.iov
