@@ -41,20 +41,12 @@ func (t *Table) Decide(reply, frame []byte, g Gate) Verdict {
 	case etherARP:
 		return t.decideARP(reply, e, g)
 	case etherIPv4:
-		p, drop := parseEcho4(e.payload)
-		if drop != DropNone {
-			return Verdict{Drop: drop}
-		}
-		return t.decideEcho(reply, e, p, g)
+		return t.decideEcho(reply, e, parseEcho4, g)
 	case etherIPv6:
-		if !isEcho6(e.payload) {
-			return t.decideNDP(reply, e, g)
+		if isEcho6(e.payload) {
+			return t.decideEcho(reply, e, parseEcho6, g)
 		}
-		p, drop := parseEcho6(e.payload)
-		if drop != DropNone {
-			return Verdict{Drop: drop}
-		}
-		return t.decideEcho(reply, e, p, g)
+		return t.decideNDP(reply, e, g)
 	}
 	return Verdict{Drop: DropProtocol}
 }

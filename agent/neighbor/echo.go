@@ -107,7 +107,11 @@ func (p echo) check() Drop {
 
 // decideEcho answers who pings an address that has a voice, by the gate that holds for
 // every question. Nothing is heard by it: it says nothing of who speaks.
-func (t *Table) decideEcho(reply []byte, e ether, p echo, g Gate) Verdict {
+func (t *Table) decideEcho(reply []byte, e ether, parse func([]byte) (echo, Drop), g Gate) Verdict {
+	p, drop := parse(e.payload)
+	if drop != DropNone {
+		return Verdict{Drop: drop}
+	}
 	if !e.unicast { // nor is anything sent to a group answered (RFC 1122 section 3.2.2.6)
 		return Verdict{Drop: DropNotToUs}
 	}

@@ -3,7 +3,6 @@
 package neighbor_test
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -109,24 +108,4 @@ func TestDecideAppendsToTheReply(t *testing.T) {
 		t.Errorf("reply begins with %q", v.Reply[:4])
 	}
 	wantAnswer4(t, neighbor.Verdict{Reply: v.Reply[4:]}, clientMAC, client4)
-}
-
-func BenchmarkDecide(b *testing.B) {
-	for _, size := range []int{1, 5000} {
-		es := entries()
-		for i := range size - 1 {
-			es = append(es, neighbor.Entry{Addr: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), Voice: true})
-		}
-		tab := neighbor.NewTable(self(), es)
-		buf := make([]byte, 0, neighbor.ReplySize)
-		for _, name := range []string{"ARP", "NDP", "foreign ARP"} {
-			frame := hotFrames(b)[name]
-			b.Run(fmt.Sprintf("%s/%d", name, size), func(b *testing.B) {
-				b.ReportAllocs()
-				for b.Loop() {
-					tab.Decide(buf, frame, open())
-				}
-			})
-		}
-	}
 }
