@@ -48,7 +48,8 @@ func newLab(t *testing.T) *lab {
 	l := &lab{t: t, id: fmt.Sprintf("aw%d-%d", os.Getpid(), labs.Add(1))}
 	l.bench = l.namespace("sw")
 	// Without a querier a bridge floods whatever group; it believes in its own after one
-	// response interval.
+	// response interval, once it has an address to ask with.
+	l.bench.sysctl("net.ipv6.conf.default.accept_dad=0")
 	l.bench.ip("link add br0 type bridge mcast_snooping 1 mcast_query_response_interval 10 mcast_startup_query_interval 20")
 	l.bench.ip("link set br0 up")
 	l.bench.ip("link set br0 type bridge mcast_querier 1")
