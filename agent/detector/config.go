@@ -55,6 +55,13 @@ type Config struct {
 	UnheardAfter time.Duration
 	UnheardEvery time.Duration
 
+	// CastEvery is the interval at which each stream is asked by broadcast, CastGap times the
+	// number of streams its lower bound. Such a question is sent CastTries times, CastWait
+	// apart; after CastMisses of them in a row without answer the card is told that it is
+	// deaf to them.
+	CastEvery, CastGap, CastWait time.Duration
+	CastTries, CastMisses        int
+
 	// AudibleFor is how long one answer makes a speaker audible.
 	AudibleFor time.Duration
 
@@ -99,6 +106,8 @@ func Defaults() Config {
 		Broadcasts: 500, BroadcastGap: 30 * time.Millisecond,
 		SomeLoss: 10, MuchLoss: 50, LossOf: 100,
 		UnheardAfter: 3 * time.Second, UnheardEvery: 10 * time.Minute,
+		CastEvery: 10 * time.Second, CastGap: 500 * time.Millisecond, CastWait: 200 * time.Millisecond,
+		CastTries: 2, CastMisses: 3,
 		AudibleFor:   time.Second,
 		WitnessEvery: 15 * time.Second, WitnessFor: time.Minute, WitnessGap: 20 * time.Millisecond,
 		VouchGap: 50 * time.Millisecond, VouchOpen: 64,

@@ -53,6 +53,9 @@ func (d *Detector) watched(p *path, s Sound) {
 	if s.Flags&FlagBare != 0 {
 		p.bared = max(p.bared, s.At)
 	}
+	if s.Flags&FlagDeaf != 0 && s.At > p.deafened {
+		p.deafened, p.deafener = s.At, s.From
+	}
 }
 
 // Watched tells what peers say of hearing this node, which speaks for the Lease, as of the
@@ -68,6 +71,9 @@ func (d *Detector) Watched(name string) Watched {
 		w.Asked = w.Asked || t.path.asked >= from
 		w.Hears = w.Hears || t.path.hears >= from
 		w.Bare = w.Bare || t.path.bared >= from
+		if t.path.deafened >= from {
+			w.Deaf = t.path.deafener
+		}
 	}
 	w.Bare = w.Bare && !w.Hears
 	return w

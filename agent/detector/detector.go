@@ -69,7 +69,7 @@ func (d *Detector) Wake() Time {
 	}
 	wake := Never
 	for _, st := range d.streamOrder {
-		wake = min(wake, st.due(), st.silentAt())
+		wake = min(wake, st.due(), st.silentAt(), st.casting.due())
 	}
 	for _, g := range d.ghostOrder {
 		wake = min(wake, g.next)
@@ -91,6 +91,7 @@ func (d *Detector) Tick(now Time) {
 			d.audible(st, false)
 		}
 		d.step(now, st)
+		d.stepCast(now, st)
 	}
 	for i := 0; i < len(d.ghostOrder); {
 		if g := d.ghostOrder[i]; d.stepGhost(now, g) {
@@ -179,6 +180,10 @@ type path struct {
 
 	contact             Time // the last question of a peer
 	asked, hears, bared Time // the last such question about an address this node speaks for
+	deafened            Time // the last of them that says that this card is deaf
+	deafener            MAC  // who said it
+
+	castHeard Time // the last answer to a broadcast question of this node
 }
 
 func (d *Detector) path(key Path) *path {
@@ -186,7 +191,7 @@ func (d *Detector) path(key Path) *path {
 	if p == nil {
 		p = &path{
 			Path: key, targets: map[netip.Addr][]*target{}, due: Never,
-			contact: ago, asked: ago, hears: ago, bared: ago,
+			contact: ago, asked: ago, hears: ago, bared: ago, deafened: ago, castHeard: ago,
 		}
 		d.paths[key] = p
 		d.pathOrder = append(d.pathOrder, p)

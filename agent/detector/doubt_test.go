@@ -200,10 +200,14 @@ func TestTimeoutAdapts(t *testing.T) {
 		}
 		from := w.now
 		w.run(10 * sec)
+		casts := 0
 		for _, o := range of[Ask](w, from) {
 			if o.To == broadcast {
-				t.Fatalf("round trip %v: a suspicion", tc.rtt)
+				casts++
 			}
+		}
+		if casts > 1 { // one is due in that time
+			t.Fatalf("round trip %v: a suspicion", tc.rtt)
 		}
 		c.dead = true
 		w.run(4 * sec)

@@ -86,4 +86,7 @@ type Watched struct {
 	Asked bool // some peer asked within Config.WatchedFor
 	Hears bool // and heard marked answers
 	Bare  bool // none heard marked answers, some did without mark
+	// Deaf is the card of a peer that is answered only if it asks this card alone, while
+	// others answer what it asks of all; zero: there is none.
+	Deaf MAC
 }

@@ -31,6 +31,8 @@ const (
 	FlagHears uint8 = 2
 	// FlagBare: it heard answers of that card, but none with a mark.
 	FlagBare uint8 = 4
+	// FlagDeaf: that card answers what is asked of it alone, but not what is asked of all.
+	FlagDeaf uint8 = 8
 )
 
 // Sound is a frame that was received about an address.

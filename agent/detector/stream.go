@@ -26,6 +26,7 @@ type stream struct {
 	suspicion *suspicion
 	again     Time // no new suspicion before, while the card is silent
 	hungry    bool // the last one got too few broadcasts
+	casting   casting
 	mute      []*target
 	muteAt    Time // when the first of them is asked again
 
@@ -77,6 +78,11 @@ func (d *Detector) idle() time.Duration {
 // ones: multiples of the golden ratio fill an interval evenly.
 func (d *Detector) spread(interval time.Duration) time.Duration {
 	d.made++
+	return d.part(interval)
+}
+
+// part gives the moment within an interval that the last call of spread chose.
+func (d *Detector) part(interval time.Duration) time.Duration {
 	const golden = 2654435769 // 2^32 / 1.618
 	part := int64(d.made * golden >> 16)
 	return time.Duration(int64(interval) * part >> 16)
@@ -89,6 +95,7 @@ func (d *Detector) attach(now Time, t *target, key streamKey) {
 		d.streams[key] = st
 		d.streamOrder = append(d.streamOrder, st)
 		st.next = now + d.spread(d.idle())
+		st.casting.next = now + d.castEvery() + d.part(d.castEvery())
 	}
 	t.stream, t.slot = st, len(st.targets)
 	st.targets = append(st.targets, t)
@@ -106,6 +113,9 @@ func (d *Detector) leaveStream(t *target) {
 	st.mute = without(st.mute, t)
 	if st.retry == t {
 		st.retry = nil
+	}
+	if st.casting.target == t {
+		st.casting.close(d.now)
 	}
 	if st.open.target == t {
 		st.close(d.now)
@@ -183,6 +193,8 @@ func (d *Detector) worth(now Time, st *stream, t *target) bool {
 // startOver makes streams that have a question open, or a suspicion, ask it once more.
 func (d *Detector) startOver(now Time) {
 	for _, st := range d.streamOrder {
+		st.casting.close(now)
+		st.casting.misses = 0
 		t := st.open.target
 		if s := st.suspicion; s != nil {
 			t = s.sample[0].target
@@ -244,6 +256,7 @@ func (d *Detector) heardStanding(now Time, t *target, s Sound) {
 	case BareAnswer:
 		if st := t.stream; own && st != nil {
 			st.bare = max(st.bare, s.At)
+			d.castAnswered(st, s)
 		}
 	default: // a leaving speaker speaks on until it is replaced
 	}
@@ -270,6 +283,7 @@ func (d *Detector) cardAlive(p *path, s Sound) {
 	if s.Kind != Answer {
 		return
 	}
+	d.castAnswered(st, s)
 	if rtt, ok := d.roundTrip(s.Nonce, s.From, s.At); ok {
 		st.rtt.add(s.At, rtt, d.cfg.RTTHalf)
 		st.timeout = min(time.Duration(d.cfg.Spread)*st.rtt.high(), d.cfg.MaxTimeout)
@@ -301,15 +315,17 @@ func (d *Detector) alive(now Time, t *target, s Sound) {
 }
 
 // flags says of a question whether the card that it asks is heard.
-func (d *Detector) flags(now Time, st *stream) uint8 {
+func (d *Detector) flags(now Time, st *stream) (flags uint8) {
 	switch from := now - d.audibleFor(); {
 	case st.heard >= from:
-		return FlagHears
+		flags = FlagHears
 	case st.bare >= from:
-		return FlagBare
-	default:
-		return 0
+		flags = FlagBare
 	}
+	if st.casting.deaf {
+		flags |= FlagDeaf
+	}
+	return flags
 }
 
 // audibleFor is for how long one answer makes a card audible: at least as long as the

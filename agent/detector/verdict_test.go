@@ -135,11 +135,16 @@ func TestOneMute(t *testing.T) {
 			t.Errorf("told %+v", o)
 		}
 	}
-	// The living ones of the samples are asked by nobody but their speaker.
+	// The living ones of the samples are asked by nobody but their speaker; one question is due
+	// that finds out whether it hears what is asked of all.
+	casts := 0
 	for _, o := range of[Ask](w, from) {
 		if o.To == broadcast && o.Addr != all[4] {
-			t.Errorf("asks all for %v, which answers", o.Addr)
+			casts++
 		}
+	}
+	if casts > 1 {
+		t.Errorf("asks all %d times for addresses that answer", casts)
 	}
 	c.speaks[all[4]] = true
 	w.run(2 * sec)

@@ -10,6 +10,7 @@ type witness struct {
 	learned  MAC // the card that answered last
 	asked    Time
 	answered Time
+	cast     Time // asked by broadcast, to know whether that goes out
 	next     Time // of the regular questions
 }
 
@@ -36,7 +37,7 @@ func (d *Detector) Witnesses(now Time, key Path, ws []Witness) {
 			p.witnesses = append(p.witnesses, old[i])
 			continue
 		}
-		w := &witness{Witness: x, asked: ago, answered: ago}
+		w := &witness{Witness: x, asked: ago, answered: ago, cast: ago}
 		p.witnesses = append(p.witnesses, w)
 		d.askWitness(now, p, w)
 		w.next = now + d.spread(d.cfg.WitnessEvery)
@@ -88,7 +89,7 @@ func (d *Detector) askWitness(now Time, p *path, w *witness) {
 		}
 		to = broadcast
 	}
-	w.asked = now
+	w.asked, w.cast = now, ago
 	d.tell(AskWitness{Interface: p.Interface, Addr: w.Addr, To: to})
 }
 
@@ -96,6 +97,9 @@ func (p *path) witnessed(s Sound) {
 	for _, w := range p.witnesses {
 		if w.Addr == s.Addr {
 			w.answered, w.learned = max(w.answered, s.At), s.From
+			if s.At >= w.cast && w.cast != ago {
+				p.castHeard = max(p.castHeard, s.At)
+			}
 		}
 	}
 }

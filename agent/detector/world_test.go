@@ -35,6 +35,7 @@ type card struct {
 	delay  time.Duration
 	dead   bool // nothing comes back
 	deaf   bool // nothing of this node's questions arrives
+	filter bool // nothing that goes to all arrives
 	bare   bool // its marks are lost on the way
 	epoch  int32
 	speaks map[netip.Addr]bool
@@ -122,15 +123,19 @@ func (w *world) take() {
 				}
 			}
 		case AskWitness:
-			if c := w.wits[o.Addr]; c != nil && !c.dead {
-				w.hear(c.delay, Sound{Kind: WitnessAnswer, Interface: o.Interface, Addr: o.Addr, From: o.To, Unicast: true})
+			if c := w.wits[o.Addr]; c != nil && !c.dead && !(c.filter && o.To == broadcast) {
+				from := o.To
+				if from == broadcast {
+					from = mac(900)
+				}
+				w.hear(c.delay, Sound{Kind: WitnessAnswer, Interface: o.Interface, Addr: o.Addr, From: from, Unicast: true})
 			}
 		}
 	}
 }
 
 func (c *card) hear(w *world, m MAC, o Ask) {
-	if c.dead || c.deaf || !c.speaks[o.Addr] || c.lose != nil && c.lose() {
+	if c.dead || c.deaf || c.filter && o.To == broadcast || !c.speaks[o.Addr] || c.lose != nil && c.lose() {
 		return
 	}
 	c.asked++

@@ -33,6 +33,10 @@ func TestArpeggio(t *testing.T) {
 		{"class", w.class},
 		{"refused", w.refused},
 		{"leave", w.leave},
+		{"interfaces", w.interfaces},
+		{"conflict", w.conflict},
+		{"kernel-answers", w.kernel},
+		{"ping", w.ping},
 		{"kill-all", w.killAll}, // before kill: the kubelet waits before a second start
 		{"sigterm", w.sigterm},
 		{"rollout", w.rollout},
@@ -48,6 +52,7 @@ func TestArpeggio(t *testing.T) {
 		{"split", w.split},
 		{"mac", w.newMAC},
 		{"address", w.newAddress},
+		{"renamed", w.renamed},
 		{"cut", w.cut},
 		{"stopped", w.stopped},
 		{"blackhole", w.blackhole},
