@@ -15,6 +15,7 @@ import (
 
 // The first announcement moves the entry of a kernel that has just learned another one.
 func TestAnnouncementMovesAKernelsEntry(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	client, one, two := l.host("client"), l.node("node1"), l.node("node2")
 	one.speak()
@@ -41,6 +42,7 @@ func TestAnnouncementMovesAKernelsEntry(t *testing.T) {
 }
 
 func TestAnnouncementFollowsTheVoice(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	one, two := l.node("node1"), l.node("node2")
 	one.speak()

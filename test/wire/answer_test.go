@@ -20,6 +20,7 @@ import (
 )
 
 func TestToolsAndKernelsResolveAVIP(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	client, n := l.host("client"), l.node("node1")
 	client.wantAnswer("")
@@ -37,6 +38,7 @@ func TestToolsAndKernelsResolveAVIP(t *testing.T) {
 }
 
 func TestDuplicateAddressDetectionIsDefended(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	client, n := l.host("client"), l.node("node1")
 	n.speak()
@@ -60,6 +62,7 @@ func TestDuplicateAddressDetectionIsDefended(t *testing.T) {
 }
 
 func TestRouterFlagReachesTheNeighbour(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	client, n := l.host("client"), l.node("node1")
 	n.speak()
@@ -77,6 +80,7 @@ func TestRouterFlagReachesTheNeighbour(t *testing.T) {
 }
 
 func TestShutGateIsSilent(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	client, n := l.host("client"), l.node("node1")
 	n.speak()

@@ -37,6 +37,8 @@ func TestAnnouncementsOfATakeoverAsTcpdumpSeesThem(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	client, n := l.host("client"), l.node("node1")
+	client.sysctl("net.ipv6.conf.eth0.forwarding=1") // a member of the routers' group
+	eventually(t, 3*time.Second, "known to the bridge", l.knows("client", allRouters))
 	stop := client.capture(n.mac.String())
 	n.speak()
 	n.Announce(vips...)

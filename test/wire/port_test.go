@@ -45,6 +45,7 @@ func inHex(a netip.Addr) string {
 // Two addresses share a group: it is left with the last of them. The bridge snoops, so it
 // learns of the member, and solicitations of a client arrive.
 func TestSolicitedNodeGroupsAreJoinedAndLeftByCount(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	client, n := l.host("client"), l.node("node1")
 	twin := netip.MustParseAddr("2001:db8:1::f0:240")
@@ -88,6 +89,7 @@ func TestThousandsOfGroupsAreSpreadOverSockets(t *testing.T) {
 }
 
 func TestPortSurvivesAFlapOfTheLink(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	client, n := l.host("client"), l.node("node1")
 	n.speak()
@@ -110,6 +112,7 @@ func TestPortSurvivesAFlapOfTheLink(t *testing.T) {
 
 // The interface goes and comes back: another index, another MAC, another cable.
 func TestPortSurvivesItsInterface(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	client, n := l.host("client"), l.node("node1")
 	n.speak()

@@ -163,7 +163,8 @@ func TestQuestionsByUnicastPassASuppressingBridge(t *testing.T) {
 	l := newLab(t)
 	speaker, asker := l.node("node1"), l.node("node2")
 	speaker.speak()
-	eventually(t, 3*time.Second, "known to the bridge", l.knows("node1", neighbor.SolicitedNode(vip6)))
+	// Linux suppresses what it floods, not what it sends to the known members of a group.
+	l.bench.ip("link set br0 type bridge mcast_snooping 0")
 	for _, addr := range vips {
 		l.bench.ip("neigh add " + addr.String() + " lladdr " + speaker.mac.String() + " dev br0 nud permanent")
 	}
