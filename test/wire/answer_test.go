@@ -84,8 +84,7 @@ func TestShutGateIsSilent(t *testing.T) {
 	l := newLab(t)
 	client, n := l.host("client"), l.node("node1")
 	n.speak()
-	n.hung.Store(true)
-	time.Sleep(neighbor.TickLimit + 50*time.Millisecond)
+	n.hang()
 	client.wantAnswer("")
 	if c := n.Counters(); c.Drops[neighbor.DropLoopLate] == 0 || c.Replies != 0 {
 		t.Errorf("counters %+v", c)
