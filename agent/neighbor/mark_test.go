@@ -73,6 +73,41 @@ func TestZeroKeyIsAllowed(t *testing.T) {
 	}
 }
 
+// Without the key a claim is a foreign host's, a question is any host's, and the rest is
+// nothing; the gate stays open.
+func TestForgedMarksAreNone(t *testing.T) {
+	for _, key := range []neighbor.Key{{}, {'g', 'u', 'e', 's', 's'}} {
+		s := peer().Self()
+		s.Key = key
+		forger := neighbor.NewTable(s, []neighbor.Entry{
+			{Addr: vip4, Voice: true, LeaseUID: epoch, Transitions: 1 << 30, Standing: neighbor.StandingLease},
+			{Addr: vip6, Voice: true, LeaseUID: epoch, Transitions: 1 << 30, Standing: neighbor.StandingLease},
+		})
+		for _, addr := range []netip.Addr{vip4, vip6} {
+			frames, _ := forger.Claim(addr, open(), 5)
+			for _, frame := range frames {
+				h := decide(frame).Heard
+				if h.Sound != neighbor.HeardClaim || h.Marked || h.Mark != (neighbor.Mark{}) {
+					t.Errorf("claim heard as %+v", h)
+				}
+				if e, _ := table().Lookup(addr); neighbor.Outranks(h, e, ourMAC) {
+					t.Error("it outranks a voice")
+				}
+			}
+			for kind := range words {
+				word, _ := neighbor.Word(s, addr, ourMAC, neighbor.OwnAddress, neighbor.Mark{Kind: kind, Nonce: 5})
+				v := decide(word)
+				wantSilence(t, v)
+				if v.Drop != neighbor.DropNone {
+					t.Errorf("%v: %v, want the answer to any host", kind, v.Drop)
+				} else if addr.Is4() && readARP(t, v.Reply).mark.Nonce != 0 {
+					t.Errorf("%v: the nonce is taken", kind)
+				}
+			}
+		}
+	}
+}
+
 func TestAKeyIsNotPrinted(t *testing.T) {
 	for _, verb := range []string{"%v", "%+v", "%s"} {
 		s := fmt.Sprintf(verb, self())

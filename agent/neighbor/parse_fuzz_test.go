@@ -215,6 +215,9 @@ func FuzzParseMark(f *testing.F) {
 		f.Add(AppendMark(nil, m, fuzz4, fuzzSelf.MAC, Key{}), true)
 	}
 	f.Add([]byte("Ar\x01"), false)
+	next := AppendMark(nil, Mark{Kind: MarkClaim}, fuzz4, fuzzSelf.MAC, fuzzSelf.Key)
+	next[2]++ // of a later version
+	f.Add(next, true)
 	f.Fuzz(func(t *testing.T, b []byte, sign bool) {
 		b = bytes.Clone(b)
 		if sign && len(b) >= markSize { // no fuzzer guesses a tag
