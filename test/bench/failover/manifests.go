@@ -42,14 +42,15 @@ spec:
         readinessProbe: {httpGet: {port: 8080, path: /}, periodSeconds: 1}
 `
 
-// service is a dual-stack Service of the pods that serve.
+// service is a dual-stack Service of the pods that serve, ready or not: an API server that nodes do not reach for 50 s takes
+// all pods for unready, and kube-proxy drops their traffic for a moment when it is back, whoever speaks for the addresses.
 func service(name string) string {
 	return fmt.Sprintf(`
 apiVersion: v1
 kind: Service
 metadata: {name: %s, labels: {bench: small}}
 spec:
-  {type: LoadBalancer, ipFamilyPolicy: RequireDualStack, ipFamilies: [IPv4, IPv6], selector: {app: echo, serves: "yes"}, ports: [
+  {type: LoadBalancer, ipFamilyPolicy: RequireDualStack, ipFamilies: [IPv4, IPv6], publishNotReadyAddresses: true, selector: {app: echo, serves: "yes"}, ports: [
     {name: http, port: %[2]d, targetPort: 8080, protocol: TCP}, {name: echo, port: %[2]d, targetPort: 8080, protocol: UDP}]}
 `, name, servicePort)
 }
