@@ -123,7 +123,7 @@ func (w *world) take() {
 				}
 			}
 		case AskWitness:
-			if c := w.wits[o.Addr]; c != nil && !c.dead && !(c.filter && o.To == broadcast) {
+			if c := w.wits[o.Addr]; c != nil && !c.dead && (!c.filter || o.To != broadcast) {
 				from := o.To
 				if from == broadcast {
 					from = mac(900)
