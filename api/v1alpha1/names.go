@@ -37,6 +37,14 @@ const (
 	// AnnotationIncarnation is the UID of the agent's pod (outside a cluster a random
 	// one), on its node Lease.
 	AnnotationIncarnation = "arpeggio.dev/incarnation"
+	// AnnotationAdopted is "true" on the IPAddress of an address that its Service showed before
+	// it was claimed: the Service brought it along, so it is never replaced by another.
+	AnnotationAdopted = "arpeggio.dev/adopted"
+	// AnnotationSetAsideMAC and AnnotationSetAsideSince say of an IPAddress with LabelSetAside
+	// which card uses the address, and since when it is set aside (RFC 3339). Its parentRef
+	// names the Service that had it.
+	AnnotationSetAsideMAC   = "arpeggio.dev/set-aside-mac"
+	AnnotationSetAsideSince = "arpeggio.dev/set-aside-since"
 	// AnnotationLeaving is "true" on the node Lease of an agent that is shutting down.
 	AnnotationLeaving = "arpeggio.dev/leaving"
 	// AnnotationFacts is the Facts of a node, in JSON, on its facts Lease.
@@ -48,9 +56,17 @@ const (
 	LabelWatch = "arpeggio.dev/watch"
 	// LabelPool is the VIPPool of an IPAddress.
 	LabelPool = "arpeggio.dev/pool"
+	// LabelSetAside is on the IPAddress of an address that another host uses: SetAsideReplaced
+	// when nobody has it for an hour and its Service got another one, SetAsideYielded when it
+	// is still its Service's and is not announced for a minute. Whoever knows that the host is
+	// gone may delete an IPAddress that is SetAsideReplaced: the address is free then.
+	LabelSetAside = "arpeggio.dev/set-aside"
 	// LabelManagedBy and ManagedBy mark what Arpeggio made.
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 	ManagedBy      = "arpeggio"
+
+	SetAsideReplaced = "replaced"
+	SetAsideYielded  = "yielded"
 
 	WatchService = "service"
 	WatchFacts   = "facts"

@@ -9,7 +9,8 @@ package v1alpha1
 // Reasons for False: AllocationFailed (the Service has no address; the message says why
 // and what to do), NoEligibleNode (no node may speak; the message says why, node by
 // node), Withdrawn (the speaker gave the addresses up and nobody took them),
-// NoInterface (the holder has no interface on which it could speak).
+// NoInterface (the holder has no interface on which it could speak), Yielded (another host
+// uses the address, and its pool's conflictPolicy is Yield; the message says until when).
 // Reasons for Unknown: Pending (nodes may speak, none has begun to).
 const (
 	Announced = "Announced"
@@ -19,6 +20,7 @@ const (
 	ReasonNoEligibleNode   = "NoEligibleNode"
 	ReasonWithdrawn        = "Withdrawn"
 	ReasonNoInterface      = "NoInterface"
+	ReasonYielded          = "Yielded"
 	ReasonPending          = "Pending"
 )
 
@@ -66,17 +68,19 @@ const (
 	ReasonNodeNameMissing = "NodeNameMissing"
 )
 
-// AddressUnserved is True when the preferred node can speak for one of the Service's two
-// addresses only; the message names the address that nobody speaks for. It is absent
-// otherwise. The manager writes it.
+// AddressUnserved is True when nobody speaks for an address of the Service on purpose; the
+// message names the address. It is absent otherwise. The manager writes it.
 //
-// Reasons for True: NoCommonCandidate (no node can speak for both), CommonCandidateSilent
-// (those that could are not heard).
+// Reasons for True: NoCommonCandidate (no node can speak for both addresses, and the
+// preferred one speaks for one), CommonCandidateSilent (those that could are not heard),
+// AddressYielded (another host uses the address, and its pool's conflictPolicy is Yield; the
+// message says which, and until when).
 const (
 	AddressUnserved = "AddressUnserved"
 
 	ReasonNoCommonCandidate     = "NoCommonCandidate"
 	ReasonCommonCandidateSilent = "CommonCandidateSilent"
+	ReasonAddressYielded        = "AddressYielded"
 )
 
 // AddressConflict is True while somebody else uses an address of the Service: the message

@@ -46,7 +46,8 @@ type VIPAnnouncementList struct {
 
 // VIPAnnouncementSpec is the policy for the addresses of one Service.
 type VIPAnnouncementSpec struct {
-	// addresses of the Service, in its order of families; empty while it has none.
+	// addresses of the Service that are to be announced, in its order of families; empty
+	// while it has none, or has yielded it to another host.
 	// +optional
 	// +listType=map
 	// +listMapKey=address
@@ -154,14 +155,16 @@ type VIPAnnouncementStatus struct {
 	History []Transition `json:"history,omitempty"`
 
 	// probed are the addresses that a node found free on the network before they were used
-	// for the first time (RFC 5227 section 2.1). One that is neither here nor among addresses
-	// is probed before anybody speaks for it.
+	// for the first time (RFC 5227 section 2.1), or that were spoken for when the last speaker
+	// went. One that is neither here nor among addresses is probed before anybody speaks for
+	// it. The manager takes out what is no longer in spec.addresses.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=4
 	Probed []string `json:"probed,omitempty"`
 
-	// conflicts are the other hosts that use addresses of the Service.
+	// conflicts are the other hosts that use addresses of the Service, as agents hear them. The
+	// manager takes out those of addresses that are no longer in spec.addresses.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=8

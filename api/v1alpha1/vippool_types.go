@@ -95,7 +95,13 @@ type VIPPoolSpec struct {
 
 	// conflictPolicy says what is done when another host uses an address that is announced
 	// already: Defend goes on answering and announces it again, at most once in ten seconds;
-	// Yield gives it up, and the Service gets another unless it asked for this one.
+	// Yield gives it up, and the Service gets another one. A Service that asked for just this
+	// address (annotation arpeggio.dev/addresses, spec.loadBalancerIP) or brought it along
+	// keeps it, and its status goes on showing it; it is not announced for a minute, then
+	// probed, and announced again once nobody else is heard to use it.
+	//
+	// An address that is in use by somebody else before it was ever announced is replaced
+	// under both policies, unless the Service asked for it or brought it along.
 	// +optional
 	// +kubebuilder:default=Defend
 	ConflictPolicy ConflictPolicy `json:"conflictPolicy,omitempty"`
@@ -235,7 +241,12 @@ type AddressCount struct {
 	// +optional
 	Allocated int64 `json:"allocated"`
 
-	// available: addresses that can still be given.
+	// available: addresses that can still be given; those set aside are not among them.
 	// +optional
 	Available int64 `json:"available"`
+
+	// setAside: addresses that nobody gets for an hour, because another host was heard to
+	// use them; kubectl get ipaddresses -l arpeggio.dev/set-aside lists them.
+	// +optional
+	SetAside int64 `json:"setAside,omitempty"`
 }

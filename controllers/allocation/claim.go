@@ -21,7 +21,7 @@ import (
 // object is the IPAddress that claims an address for a Service. It has no owner
 // reference: a cluster-scoped object with a namespaced owner is never collected.
 func object(s *corev1.Service, c ipam.Claim) *networkingv1.IPAddress {
-	return &networkingv1.IPAddress{
+	o := &networkingv1.IPAddress{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:        c.Address.String(),
 			Labels:      map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelPool: c.Pool},
@@ -31,6 +31,10 @@ func object(s *corev1.Service, c ipam.Claim) *networkingv1.IPAddress {
 			Resource: "services", Namespace: s.Namespace, Name: s.Name,
 		}},
 	}
+	if c.Adopted {
+		o.Annotations[v1alpha1.AnnotationAdopted] = "true"
+	}
+	return o
 }
 
 // take creates the claims of a decision. It reports stale when one of the addresses is
@@ -107,6 +111,7 @@ func (r *Reconciler) own(ctx context.Context, s *corev1.Service, c ipam.Claim) e
 	}
 	changed := o.DeepCopy()
 	metav1.SetMetaDataAnnotation(&changed.ObjectMeta, v1alpha1.AnnotationServiceUID, string(s.UID))
+	delete(changed.Annotations, v1alpha1.AnnotationAdopted) // the new Service did not bring it along
 	if err := r.client.Patch(ctx, changed, client.MergeFromWithOptions(&o, client.MergeFromWithOptimisticLock{})); err != nil {
 		return fmt.Errorf("passing on the claim of %s: %w", c.Address, err)
 	}

@@ -9,5 +9,11 @@
 // Service's right any more: the Lease before the address (docs/architecture.md). Services
 // of a foreign loadBalancerClass are never touched.
 //
+// An address that another host uses is set aside: its claim stays, is nobody's, and goes
+// after an hour, however often the manager was restarted meanwhile. The Service gets another
+// one first. What it asked for, or brought along, is never replaced. The word of the agents
+// (status.conflicts) counts only for addresses that the Service has, and only as often as
+// ipam bounds it.
+//
 // Who speaks for an address, and whether anybody does, is not its business.
 package allocation

@@ -5,6 +5,7 @@ package allocation
 import (
 	"context"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -69,6 +70,9 @@ func (r *Reconciler) allocate(ctx context.Context, s *corev1.Service) error {
 			return err
 		}
 	}
+	if err := r.settle(ctx, s, d); err != nil {
+		return err
+	}
 	if err := r.show(ctx, s, d); err != nil {
 		return err
 	}
@@ -93,9 +97,18 @@ func (r *Reconciler) claim(ctx context.Context, s *corev1.Service) (ipam.Decisio
 	if err := r.client.Get(ctx, types.NamespacedName{Name: s.Namespace}, &ns); client.IgnoreNotFound(err) != nil {
 		return ipam.Decision{}, fmt.Errorf("reading the Namespace: %w", err)
 	}
+	contested, err := r.contests(ctx, s)
+	if err != nil {
+		return ipam.Decision{}, err
+	}
 	for range attempts {
-		d := r.inventory.Decide(inventory.Request(s), s.Labels, ns.Labels)
+		q := inventory.Request(s)
+		q.Contested, q.Now = contested, time.Now().Unix()
+		d := r.inventory.Decide(q, s.Labels, ns.Labels)
 		stale, err := r.take(ctx, s, d)
+		if err != nil || stale {
+			r.takeBack(d.SetAside)
+		}
 		if err != nil || !stale {
 			return d, err
 		}
@@ -176,7 +189,7 @@ func (r *Reconciler) refuse(ctx context.Context, s *corev1.Service, refusal *ipa
 			return nil
 		}
 	}
-	r.recorder.Record(refused(s, message))
+	r.recorder.Record(refused(s, refusal))
 	return nil
 }
 

@@ -35,6 +35,9 @@ const workers = 8
 
 // Setup adds the controller to the manager.
 func (r *Reconciler) Setup(mgr manager.Manager) error {
+	if err := r.setupSweep(mgr); err != nil {
+		return err
+	}
 	return builder.ControllerManagedBy(mgr).
 		Named("allocation").
 		For(&corev1.Service{}).
@@ -48,12 +51,15 @@ func (r *Reconciler) Setup(mgr manager.Manager) error {
 		Complete(r)
 }
 
-// addressesChanged tells whether an announcement was changed in its addresses.
+// addressesChanged tells whether an announcement was changed in its addresses, or in what is
+// known of other hosts that use them.
 func addressesChanged(e event.UpdateEvent) bool {
 	before, ok := e.ObjectOld.(*v1alpha1.VIPAnnouncement)
 	after, ok2 := e.ObjectNew.(*v1alpha1.VIPAnnouncement)
 	return !ok || !ok2 || !equality.Semantic.DeepEqual(before.Spec.Addresses, after.Spec.Addresses) ||
-		!equality.Semantic.DeepEqual(before.Status.Addresses, after.Status.Addresses)
+		!equality.Semantic.DeepEqual(before.Status.Addresses, after.Status.Addresses) ||
+		!equality.Semantic.DeepEqual(before.Status.Probed, after.Status.Probed) ||
+		!equality.Semantic.DeepEqual(before.Status.Conflicts, after.Status.Conflicts)
 }
 
 // affected gives the Services on which a change of the inventory bears.

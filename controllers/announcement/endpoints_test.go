@@ -50,19 +50,19 @@ func TestJudgedConditions(t *testing.T) {
 		now  situation
 		want map[string]string // by type: status/reason
 	}{
-		{"Cluster", situation{addresses: 1, endpoints: endpoints{ready: 1, nameless: 1}}, nil},
+		{"Cluster", situation{addresses: []string{"10.0.0.1"}, endpoints: endpoints{ready: 1, nameless: 1}}, nil},
 		{"Local without address", situation{local: true}, nil},
-		{"Local", situation{addresses: 1, local: true, endpoints: endpoints{nodes: on, ready: 1}}, map[string]string{v1alpha1.Serving: "True/EndpointsReady"}},
-		{"Local, none", situation{addresses: 1, local: true}, map[string]string{v1alpha1.Serving: "False/NoEndpoint"}},
+		{"Local", situation{addresses: []string{"10.0.0.1"}, local: true, endpoints: endpoints{nodes: on, ready: 1}}, map[string]string{v1alpha1.Serving: "True/EndpointsReady"}},
+		{"Local, none", situation{addresses: []string{"10.0.0.1"}, local: true}, map[string]string{v1alpha1.Serving: "False/NoEndpoint"}},
 		{
-			"Local, one names no node", situation{addresses: 1, local: true, endpoints: endpoints{nodes: on, ready: 2, nameless: 1}},
+			"Local, one names no node", situation{addresses: []string{"10.0.0.1"}, local: true, endpoints: endpoints{nodes: on, ready: 2, nameless: 1}},
 			map[string]string{v1alpha1.Serving: "True/EndpointsReady", v1alpha1.EndpointsNameless: "True/NodeNameMissing"},
 		},
-		{"divided", situation{addresses: 2, divided: "why"}, map[string]string{v1alpha1.AddressUnserved: "True/NoCommonCandidate"}},
-		{"divided by silence", situation{addresses: 2, divided: "why", common: true}, map[string]string{v1alpha1.AddressUnserved: "True/CommonCandidateSilent"}},
+		{"divided", situation{addresses: []string{"10.0.0.1", "fd00::1"}, divided: "why"}, map[string]string{v1alpha1.AddressUnserved: "True/NoCommonCandidate"}},
+		{"divided by silence", situation{addresses: []string{"10.0.0.1", "fd00::1"}, divided: "why", common: true}, map[string]string{v1alpha1.AddressUnserved: "True/CommonCandidateSilent"}},
 	} {
 		status := v1alpha1.VIPAnnouncementStatus{Conditions: []metav1.Condition{{Type: v1alpha1.Announced, Status: metav1.ConditionTrue}}}
-		situation{addresses: 2, local: true, divided: "x", endpoints: endpoints{ready: 1, nameless: 1}}.judge(&status, 6) // all that there are, before
+		situation{addresses: []string{"10.0.0.1", "fd00::1"}, local: true, divided: "x", endpoints: endpoints{ready: 1, nameless: 1}}.judge(&status, 6) // all that there are, before
 		tc.now.judge(&status, 7)
 		if meta.FindStatusCondition(status.Conditions, v1alpha1.Announced) == nil || len(status.Conditions) != 1+len(tc.want) {
 			t.Errorf("%s: %+v", tc.name, status.Conditions)

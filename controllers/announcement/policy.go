@@ -21,14 +21,14 @@ import (
 )
 
 // addresses gives the addresses of a Service in the order of its families: of each family
-// the one that it shows and has the claim of. What was announced stays while the claim or
+// the one that it shows and has the claim of, unless it was yielded. What was announced stays while the claim or
 // the status is missing and nobody else has the address: allocation puts back what somebody
 // deleted, and meanwhile the speaker goes on.
 func (r *Reconciler) addresses(s *corev1.Service, before []v1alpha1.AnnouncedAddress) []v1alpha1.AnnouncedAddress {
 	claims := r.inventory.ClaimsOf(client.ObjectKeyFromObject(s))
 	claimed := func(text string) (pool string, ok bool) {
 		for _, c := range claims {
-			if c.Address.String() == text && c.UID == string(s.UID) {
+			if c.Address.String() == text && c.UID == string(s.UID) && !c.Yielded() {
 				return c.Pool, true
 			}
 		}
@@ -90,6 +90,36 @@ func (r *Reconciler) view(ctx context.Context, s *corev1.Service, addrs []v1alph
 		addPolicy(&v, s, &p)
 	}
 	return v, nil
+}
+
+// carry writes to the addresses what their pools say of conflicts and pings. The defaults are
+// left out, so that a pool that says nothing new has nothing written. A pool that is gone says
+// what it said last.
+func (r *Reconciler) carry(ctx context.Context, addrs, before []v1alpha1.AnnouncedAddress) error {
+	for n := range addrs {
+		x := &addrs[n]
+		var p v1alpha1.VIPPool
+		err := r.client.Get(ctx, types.NamespacedName{Name: x.Pool}, &p)
+		switch {
+		case apierrors.IsNotFound(err):
+			for _, old := range before {
+				if old.Address == x.Address {
+					x.ConflictPolicy, x.Ping = old.ConflictPolicy, old.Ping
+				}
+			}
+			continue
+		case err != nil:
+			return fmt.Errorf("reading VIPPool %q: %w", x.Pool, err)
+		}
+		x.ConflictPolicy, x.Ping = "", ""
+		if p.Spec.ConflictPolicy != v1alpha1.DefendAddress {
+			x.ConflictPolicy = p.Spec.ConflictPolicy
+		}
+		if p.Spec.Ping != v1alpha1.Disabled {
+			x.Ping = p.Spec.Ping
+		}
+	}
+	return nil
 }
 
 // addPolicy adds the first entry of a pool that is for the Service.

@@ -185,7 +185,8 @@ func (r *Reconciler) announce(ctx context.Context, s *corev1.Service) (again tim
 	}
 	refusal, _ := r.inventory.Refusal(key)
 	return order.again, r.report(ctx, s, a, l, situation{
-		addresses:  len(wanted.Spec.Addresses),
+		addresses:  addresses(wanted.Spec.Addresses),
+		yielded:    yielded(r.inventory.ClaimsOf(key)),
 		candidates: ranking.Candidates,
 		refusal:    refusal,
 		nobody:     q.Nobody(ranking.Refusals),
@@ -207,6 +208,9 @@ func (r *Reconciler) gather(ctx context.Context, s *corev1.Service, l *coordinat
 		return nil, nil, endpoints{}, err
 	}
 	addrs := r.addresses(s, wanted.Spec.Addresses)
+	if err := r.carry(ctx, addrs, wanted.Spec.Addresses); err != nil {
+		return nil, nil, endpoints{}, err
+	}
 	view, err := r.view(ctx, s, addrs, wanted.Spec.Interfaces)
 	if err != nil {
 		return nil, nil, endpoints{}, err
@@ -227,13 +231,9 @@ func (r *Reconciler) gather(ctx context.Context, s *corev1.Service, l *coordinat
 		view.Endpoints = ends.nodes
 		q.Nodes = r.roster.Nodes(view)
 	}
-	texts := make([]string, 0, len(addrs))
-	for _, x := range addrs {
-		texts = append(texts, x.Address)
-	}
 	wanted.Namespace, wanted.Name = s.Namespace, s.Name
 	metav1.SetMetaDataLabel(&wanted.ObjectMeta, v1alpha1.LabelManagedBy, v1alpha1.ManagedBy)
-	metav1.SetMetaDataAnnotation(&wanted.ObjectMeta, v1alpha1.AnnotationAddresses, strings.Join(texts, ","))
+	metav1.SetMetaDataAnnotation(&wanted.ObjectMeta, v1alpha1.AnnotationAddresses, strings.Join(addresses(addrs), ","))
 	wanted.OwnerReferences = []metav1.OwnerReference{ownedBy(s)}
 	wanted.Spec.Addresses = addrs
 	wanted.Spec.LeaseName = v1alpha1.ServiceLease(s.Namespace, s.Name)

@@ -5,7 +5,9 @@ package announcement
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -15,11 +17,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
+	"github.com/arpeggio-lb/arpeggio/controllers/ipam"
 )
 
 // situation is what the status speaks of while nobody holds the Lease.
 type situation struct {
-	addresses  int
+	addresses  []string // that are announced
+	yielded    string   // which addresses are not announced for a while, and why
 	candidates []string
 	refusal    string // why the Service has no address; empty: not known yet
 	nobody     string // why no node may speak
@@ -37,6 +41,7 @@ func (r *Reconciler) report(ctx context.Context, s *corev1.Service, a *v1alpha1.
 	changed := a.DeepCopy()
 	vacant := holder(l) == "" && now.apply(&changed.Status, a.Generation)
 	now.judge(&changed.Status, a.Generation)
+	now.prune(&changed.Status)
 	if equality.Semantic.DeepEqual(a.Status, changed.Status) {
 		return nil
 	}
@@ -67,9 +72,11 @@ func (now situation) apply(status *v1alpha1.VIPAnnouncementStatus, generation in
 	c := metav1.Condition{Type: v1alpha1.Announced, ObservedGeneration: generation}
 	was := meta.FindStatusCondition(status.Conditions, v1alpha1.Announced)
 	switch {
-	case now.addresses == 0 && now.refusal == "":
+	case len(now.addresses) == 0 && now.yielded != "":
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1alpha1.ReasonYielded, now.yielded
+	case len(now.addresses) == 0 && now.refusal == "":
 		return false
-	case now.addresses == 0:
+	case len(now.addresses) == 0:
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1alpha1.ReasonAllocationFailed, now.refusal
 	case len(now.candidates) == 0:
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1alpha1.ReasonNoEligibleNode, now.nobody
@@ -78,6 +85,12 @@ func (now situation) apply(status *v1alpha1.VIPAnnouncementStatus, generation in
 	default:
 		c.Status, c.Reason = metav1.ConditionUnknown, v1alpha1.ReasonPending
 		c.Message = "may speak, and none has begun to: " + strings.Join(now.candidates, ", ")
+	}
+	// What was spoken for once need not be probed again: the next speaker takes over at once.
+	for _, x := range status.Addresses {
+		if slices.Contains(now.addresses, x.Address) && !slices.Contains(status.Probed, x.Address) {
+			status.Probed = append(status.Probed, x.Address)
+		}
 	}
 	status.Node = ""
 	status.Addresses = nil
@@ -94,7 +107,7 @@ func (now situation) judge(status *v1alpha1.VIPAnnouncementStatus, generation in
 		}
 		meta.SetStatusCondition(&status.Conditions, metav1.Condition{Type: kind, Status: value, Reason: reason, Message: message, ObservedGeneration: generation})
 	}
-	local := now.local && now.addresses > 0
+	local := now.local && len(now.addresses) > 0
 	if len(now.endpoints.nodes) > 0 {
 		set(v1alpha1.Serving, local, metav1.ConditionTrue, v1alpha1.ReasonEndpointsReady, "endpoints are ready on nodes")
 	} else {
@@ -107,5 +120,49 @@ func (now situation) judge(status *v1alpha1.VIPAnnouncementStatus, generation in
 	if now.common {
 		reason = v1alpha1.ReasonCommonCandidateSilent
 	}
-	set(v1alpha1.AddressUnserved, now.divided != "", metav1.ConditionTrue, reason, now.divided)
+	why := now.divided
+	if now.yielded != "" {
+		reason, why = v1alpha1.ReasonAddressYielded, now.yielded
+	}
+	set(v1alpha1.AddressUnserved, why != "", metav1.ConditionTrue, reason, why)
+}
+
+// prune takes out of a status what agents found out of addresses that are not announced any
+// more: when one comes back, it is asked about anew. With the last conflict of its kind goes
+// the condition, which nobody would take out else.
+func (now situation) prune(status *v1alpha1.VIPAnnouncementStatus) {
+	status.Probed = slices.DeleteFunc(status.Probed, func(a string) bool { return !slices.Contains(now.addresses, a) })
+	before := len(status.Conflicts)
+	status.Conflicts = slices.DeleteFunc(status.Conflicts, func(c v1alpha1.Conflict) bool { return !slices.Contains(now.addresses, c.Address) })
+	if len(status.Conflicts) == before {
+		return
+	}
+	kernel := func(c v1alpha1.Conflict) bool { return c.Reason == v1alpha1.ReasonKernelAnswers }
+	if !slices.ContainsFunc(status.Conflicts, kernel) {
+		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.KernelAnswers)
+	}
+	if !slices.ContainsFunc(status.Conflicts, func(c v1alpha1.Conflict) bool { return !kernel(c) }) {
+		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.AddressConflict)
+	}
+}
+
+// addresses lists announced addresses.
+func addresses(list []v1alpha1.AnnouncedAddress) []string {
+	texts := make([]string, 0, len(list))
+	for _, x := range list {
+		texts = append(texts, x.Address)
+	}
+	return texts
+}
+
+// yielded says which addresses of a Service are not announced for a while, and why.
+func yielded(claims []ipam.Claim) string {
+	var parts []string
+	for _, c := range claims {
+		if c.Yielded() {
+			until := time.Unix(c.Aside.Since, 0).Add(ipam.RestYielded).UTC().Format(time.RFC3339)
+			parts = append(parts, fmt.Sprintf("%s is not announced until %s: another host, %s, uses it, and VIPPool %s yields (conflictPolicy: Yield)", c.Address, until, c.Aside.MAC, c.Pool))
+		}
+	}
+	return strings.Join(parts, "; ")
 }

@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -31,11 +32,11 @@ func TestSituation(t *testing.T) {
 	}{
 		{"nothing is known yet", speaking, situation{}, ""},
 		{"no address", speaking, situation{refusal: "why"}, "False/AllocationFailed/why"},
-		{"nobody may", speaking, situation{addresses: 1, nobody: "why"}, "False/NoEligibleNode/why"},
-		{"nobody may, and it was given up", withdrawn, situation{addresses: 1, nobody: "why"}, "False/NoEligibleNode/why"},
-		{"somebody may", v1alpha1.VIPAnnouncementStatus{}, situation{addresses: 1, candidates: nodes}, "Unknown/Pending/may speak, and none has begun to: n2, n3"},
-		{"somebody may, and it was given up", withdrawn, situation{addresses: 1, candidates: nodes}, ""},
-		{"the speaker died as it let go", speaking, situation{addresses: 1, candidates: nodes}, "Unknown/Pending/"},
+		{"nobody may", speaking, situation{addresses: []string{"10.0.0.1"}, nobody: "why"}, "False/NoEligibleNode/why"},
+		{"nobody may, and it was given up", withdrawn, situation{addresses: []string{"10.0.0.1"}, nobody: "why"}, "False/NoEligibleNode/why"},
+		{"somebody may", v1alpha1.VIPAnnouncementStatus{}, situation{addresses: []string{"10.0.0.1"}, candidates: nodes}, "Unknown/Pending/may speak, and none has begun to: n2, n3"},
+		{"somebody may, and it was given up", withdrawn, situation{addresses: []string{"10.0.0.1"}, candidates: nodes}, ""},
+		{"the speaker died as it let go", speaking, situation{addresses: []string{"10.0.0.1"}, candidates: nodes}, "Unknown/Pending/"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			status := *tc.before.DeepCopy()
@@ -57,6 +58,82 @@ func TestSituation(t *testing.T) {
 	}
 }
 
+// What agents found out stays as long as the address does; what the last speaker spoke for is
+// known to be free.
+func TestStatusKeepsWhatAgentsWrote(t *testing.T) {
+	conflict := func(a, reason string) v1alpha1.Conflict { return v1alpha1.Conflict{Address: a, Reason: reason} }
+	conditions := []metav1.Condition{{Type: v1alpha1.AddressConflict}, {Type: v1alpha1.KernelAnswers}, {Type: v1alpha1.Watched}}
+	for _, tc := range []struct {
+		name      string
+		announced []string
+		probed    []string
+		spoken    []string
+		conflicts []v1alpha1.Conflict
+		// after the manager's write
+		wantProbed    []string
+		wantConflicts int
+		wantTypes     string
+	}{
+		{"nothing has changed", []string{"10.0.0.1", "fd00::1"}, []string{"fd00::1"}, nil, []v1alpha1.Conflict{conflict("10.0.0.1", "ForeignHost")},
+			[]string{"fd00::1"}, 1, "AddressConflict KernelAnswers Watched"},
+		{"no conflict is known, and the conditions are the agents'", []string{"10.0.0.1"}, nil, nil, nil, nil, 0, "AddressConflict KernelAnswers Watched"},
+		{"an address is gone", []string{"fd00::1"}, []string{"10.0.0.1", "fd00::1"}, nil, []v1alpha1.Conflict{conflict("10.0.0.1", "ForeignHost"), conflict("fd00::1", "ProxyAnswers")},
+			[]string{"fd00::1"}, 1, "AddressConflict Watched"},
+		{"the last conflict is gone", []string{"10.0.0.2"}, []string{"10.0.0.1"}, nil, []v1alpha1.Conflict{conflict("10.0.0.1", "ForeignHost")}, nil, 0, "Watched"},
+		{"a kernel's goes, a host's stays", []string{"fd00::1"}, nil, nil, []v1alpha1.Conflict{conflict("10.0.0.1", "KernelAnswers"), conflict("fd00::1", "ForeignHost")}, nil, 1, "AddressConflict Watched"},
+		{"the speaker is gone", []string{"10.0.0.1", "fd00::1"}, []string{"10.0.0.1"}, []string{"10.0.0.1", "fd00::1"}, nil, []string{"10.0.0.1", "fd00::1"}, 0, "AddressConflict KernelAnswers Watched"},
+		{"the speaker is gone, and one of its addresses", []string{"10.0.0.1"}, nil, []string{"10.0.0.1", "fd00::1"}, nil, []string{"10.0.0.1"}, 0, "AddressConflict KernelAnswers Watched"},
+	} {
+		status := v1alpha1.VIPAnnouncementStatus{Node: "n1", Probed: tc.probed, Conflicts: tc.conflicts, Conditions: slices.Clone(conditions)}
+		for _, a := range tc.spoken {
+			status.Addresses = append(status.Addresses, v1alpha1.SpokenAddress{Address: a})
+		}
+		now := situation{addresses: tc.announced, candidates: []string{"n2"}}
+		if len(tc.spoken) > 0 {
+			now.apply(&status, 1)
+		}
+		now.judge(&status, 1)
+		now.prune(&status)
+		var types []string
+		for _, c := range status.Conditions {
+			if c.Type != v1alpha1.Announced {
+				types = append(types, c.Type)
+			}
+		}
+		if !slices.Equal(status.Probed, tc.wantProbed) || len(status.Conflicts) != tc.wantConflicts || strings.Join(types, " ") != tc.wantTypes {
+			t.Errorf("%s: probed %v, conflicts %v, conditions %v", tc.name, status.Probed, status.Conflicts, types)
+		}
+	}
+}
+
+// An address that is yielded is not announced, and the conditions say so and until when.
+func TestYielded(t *testing.T) {
+	text := yielded([]ipam.Claim{
+		{Address: netip.MustParseAddr("10.0.0.1"), Pool: "lan", Service: ipam.Service{Name: "web"}, Aside: ipam.Aside{MAC: "02:00:00:00:00:99", Since: 1_000_000_000}},
+		{Address: netip.MustParseAddr("fd00::1"), Service: ipam.Service{Name: "web"}},
+	})
+	for _, part := range []string{"10.0.0.1", "2001-09-09T01:47:40Z", "02:00:00:00:00:99", "VIPPool lan"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("%q lacks %s", text, part)
+		}
+	}
+	for _, tc := range []struct {
+		now  situation
+		want string
+	}{
+		{situation{yielded: text, candidates: []string{"n1"}}, v1alpha1.ReasonYielded},
+		{situation{yielded: text, addresses: []string{"fd00::1"}, candidates: []string{"n1"}}, v1alpha1.ReasonPending},
+	} {
+		var status v1alpha1.VIPAnnouncementStatus
+		tc.now.apply(&status, 1)
+		tc.now.judge(&status, 1)
+		announced, unserved := meta.FindStatusCondition(status.Conditions, v1alpha1.Announced), meta.FindStatusCondition(status.Conditions, v1alpha1.AddressUnserved)
+		if announced == nil || announced.Reason != tc.want || unserved == nil || unserved.Reason != v1alpha1.ReasonAddressYielded || unserved.Message != text {
+			t.Errorf("conditions %+v", status.Conditions)
+		}
+	}
+}
+
 // has is an inventory of one Service.
 type has []ipam.Claim
 
@@ -72,6 +149,7 @@ func TestAddresses(t *testing.T) {
 	claim := func(a, service, uid string) ipam.Claim {
 		return ipam.Claim{Address: netip.MustParseAddr(a), Pool: "lan", Service: ipam.Service{Name: service}, UID: uid}
 	}
+	with := func(c ipam.Claim) ipam.Claim { c.Aside.MAC = "02:00:00:00:00:99"; return c }
 	for _, tc := range []struct {
 		name          string
 		claims        has
@@ -85,6 +163,7 @@ func TestAddresses(t *testing.T) {
 		{"the claim was lost", nil, []string{"10.0.0.1"}, []string{"10.0.0.1"}, "10.0.0.1"},
 		{"the status was lost", has{claim("10.0.0.1", "web", "u")}, nil, []string{"10.0.0.1"}, "10.0.0.1"},
 		{"both were lost", nil, nil, []string{"10.0.0.1"}, ""},
+		{"claimed, shown, and yielded", has{with(claim("10.0.0.1", "web", "u")), claim("fd00::1", "web", "u")}, []string{"10.0.0.1", "fd00::1"}, []string{"10.0.0.1", "fd00::1"}, "fd00::1"},
 		{"the claim is somebody else's now", has{claim("10.0.0.1", "db", "v")}, []string{"10.0.0.1"}, []string{"10.0.0.1"}, ""},
 		{"another address is shown", has{claim("10.0.0.1", "web", "u"), claim("10.0.0.2", "web", "u")}, []string{"10.0.0.2"}, []string{"10.0.0.1"}, "10.0.0.2"},
 	} {

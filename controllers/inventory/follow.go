@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -47,6 +48,7 @@ func (i *Inventory) putPool(p *v1alpha1.VIPPool) {
 		OnRequestOnly: p.Spec.AutoAssign == v1alpha1.Disabled,
 		Drained:       p.Spec.Allocation == v1alpha1.Disabled || p.DeletionTimestamp != nil,
 		UseEdges:      p.Spec.EdgeAddresses == v1alpha1.UseEdgeAddresses,
+		Yields:        p.Spec.ConflictPolicy == v1alpha1.YieldAddress,
 	}}
 	e.services = Selector(p.Spec.ServiceSelector)
 	e.namespace = Selector(p.Spec.NamespaceSelector)
@@ -61,7 +63,7 @@ func (i *Inventory) putPool(p *v1alpha1.VIPPool) {
 func (e poolEntry) equal(o poolEntry) bool {
 	a, b := e.spec, o.spec
 	return slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Exclude, b.Exclude) &&
-		a.Priority == b.Priority && a.OnRequestOnly == b.OnRequestOnly && a.Drained == b.Drained && a.UseEdges == b.UseEdges &&
+		a.Priority == b.Priority && a.OnRequestOnly == b.OnRequestOnly && a.Drained == b.Drained && a.UseEdges == b.UseEdges && a.Yields == b.Yields &&
 		e.services.String() == o.services.String() && e.namespace.String() == o.namespace.String()
 }
 
@@ -240,8 +242,26 @@ func ReadClaim(o *networkingv1.IPAddress) (ipam.Claim, bool) {
 		c.Service = ipam.Service{Namespace: parent.Namespace, Name: parent.Name}
 		c.Pool = o.Labels[v1alpha1.LabelPool]
 		c.UID = o.Annotations[v1alpha1.AnnotationServiceUID]
+		c.Adopted = o.Annotations[v1alpha1.AnnotationAdopted] == "true"
+		readAside(o, &c)
 	}
 	return c, true
+}
+
+// readAside reads that a claim of ours keeps an address from everybody, or that its Service
+// yielded it. What cannot be read is set aside since ever, so that it is soon over.
+func readAside(o *networkingv1.IPAddress, c *ipam.Claim) {
+	kind, aside := o.Labels[v1alpha1.LabelSetAside]
+	if !aside {
+		return
+	}
+	c.Aside.MAC = cmp.Or(o.Annotations[v1alpha1.AnnotationSetAsideMAC], "unknown")
+	if t, err := time.Parse(time.RFC3339, o.Annotations[v1alpha1.AnnotationSetAsideSince]); err == nil {
+		c.Aside.Since = t.Unix()
+	}
+	if kind != v1alpha1.SetAsideYielded {
+		c.Service, c.UID, c.Adopted = ipam.Service{}, "", false
+	}
 }
 
 // putService notes the addresses that a Service shows.

@@ -58,8 +58,18 @@ type Change struct {
 }
 
 // Decide answers what becomes of a Service's addresses, and holds those that are to be
-// claimed until Claimed or Abandon.
+// claimed until Claimed or Abandon. Those that are to be set aside are so at once, until
+// Claimed says otherwise: of two Services, one gets the last that may be.
 func (i *Inventory) Decide(r ipam.Request, service, namespace labels.Set) ipam.Decision {
+	d := i.decide(r, service, namespace)
+	for _, x := range d.SetAside {
+		i.Tell(Change{Service: types.NamespacedName(r.Service), Pool: x.Was.Pool})
+	}
+	return d
+}
+
+// decide is Decide without a word to anybody.
+func (i *Inventory) decide(r ipam.Request, service, namespace labels.Set) ipam.Decision {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	r.Selects = func(pool string) bool {
@@ -69,6 +79,9 @@ func (i *Inventory) Decide(r ipam.Request, service, namespace labels.Set) ipam.D
 	d := ipam.Decide(r, i.pools, i.ledger)
 	for _, c := range d.Take {
 		i.ledger.Put(c)
+	}
+	for _, x := range d.SetAside {
+		i.ledger.Put(x.Aside)
 	}
 	return d
 }
@@ -114,7 +127,7 @@ func (i *Inventory) Pools() ipam.Pools {
 
 // Counts are the addresses of a pool, of one family.
 type Counts struct {
-	Capacity, Allocated, Available int64
+	Capacity, Allocated, Available, SetAside int64
 }
 
 // Count counts the addresses of a pool.
@@ -123,7 +136,9 @@ func (i *Inventory) Count(p *ipam.Pool) (v4, v6 Counts) {
 	defer i.mu.Unlock()
 	v4 = Counts{Capacity: p.Capacity(ipam.IPv4), Available: p.Available(ipam.IPv4, i.ledger)}
 	v6 = Counts{Capacity: p.Capacity(ipam.IPv6), Available: p.Available(ipam.IPv6, i.ledger)}
-	v4.Allocated, v6.Allocated = i.ledger.Allocated(p.Name)
+	t4, t6 := i.ledger.Tallies(p.Name)
+	v4.Allocated, v4.SetAside = t4.Allocated, t4.SetAside
+	v6.Allocated, v6.SetAside = t6.Allocated, t6.SetAside
 	return v4, v6
 }
 

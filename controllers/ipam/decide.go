@@ -23,6 +23,10 @@ type Request struct {
 	Pool string
 	// Shown are the addresses in the Service's status.
 	Shown []netip.Addr
+	// Contested are the addresses of the Service that other hosts were heard to use. Now is
+	// the time at which they are set aside, in Unix seconds.
+	Contested []Contest
+	Now       int64
 	// Selects tells whether the selectors of a pool match the Service.
 	Selects func(pool string) bool
 }
@@ -35,6 +39,10 @@ type Decision struct {
 	Take []Claim
 	// Release are claims to be given up once those to be taken stand.
 	Release []Claim
+	// SetAside are claims to be set aside before the Service shows what it gets instead.
+	SetAside []Replacement
+	// Pause are claims, all of them in Keep too, that are not to be announced for a while.
+	Pause []Pause
 	// Refusal says why the Service does not get all it asks for; nil when it does.
 	Refusal *Refusal
 }
@@ -78,14 +86,10 @@ func Decide(r Request, pools Pools, ledger *Ledger) Decision {
 	var refused []*Refusal
 	strict := !r.OneIsEnough
 	for _, f := range r.Families {
-		keep, take, release, refusal := q.decideFamily(f, has)
-		d.Keep = append(d.Keep, keep...)
-		d.Take = append(d.Take, take...)
-		d.Release = append(d.Release, release...)
-		if refusal != nil {
+		if refusal := q.decideFamily(f, has, &d); refusal != nil {
 			refused = append(refused, refusal)
 			_, asked := q.wanted[f]
-			strict = strict || asked
+			strict = strict || asked || refusal.Reason == Contested
 		}
 	}
 	if len(refused) > 0 && (strict || len(d.Keep)+len(d.Take) == 0) {
@@ -93,7 +97,7 @@ func Decide(r Request, pools Pools, ledger *Ledger) Decision {
 		for _, o := range refused[1:] {
 			d.Refusal = joined(d.Refusal, o)
 		}
-		if len(d.Keep) == 0 {
+		if len(q.ofFamilies(has)) == 0 {
 			d.Take = nil
 		}
 	}
@@ -128,8 +132,8 @@ func (q *question) readAddresses() *Refusal {
 	return nil
 }
 
-// decideFamily decides on the addresses of one family.
-func (q *question) decideFamily(f Family, has []Claim) (keep, take, release []Claim, refusal *Refusal) {
+// decideFamily adds to a decision what becomes of the addresses of one family.
+func (q *question) decideFamily(f Family, has []Claim, d *Decision) *Refusal {
 	var mine []Claim
 	for _, c := range has {
 		if FamilyOf(c.Address) == f {
@@ -140,19 +144,61 @@ func (q *question) decideFamily(f Family, has []Claim) (keep, take, release []Cl
 	slices.SortStableFunc(mine, func(a, b Claim) int {
 		return q.rankShown(a.Address) - q.rankShown(b.Address)
 	})
-	for i, c := range mine {
-		if q.fits(f, c) {
-			return []Claim{c}, nil, slices.Delete(slices.Clone(mine), i, i+1), nil
+	without := func(c Claim) []Claim {
+		return slices.DeleteFunc(slices.Clone(mine), func(o Claim) bool { return o.Address == c.Address })
+	}
+	for _, c := range mine {
+		if !q.fits(f, c) {
+			continue
 		}
+		t, answer := q.contest(c)
+		if answer == replace {
+			return q.replace(f, c, t, without(c), d)
+		}
+		if answer == yield {
+			d.Pause = append(d.Pause, q.pause(c, t))
+		}
+		d.Keep = append(d.Keep, c)
+		d.Release = append(d.Release, without(c)...)
+		return nil
 	}
 	chosen, refusal := q.choose(f)
 	switch {
 	case refusal == nil:
-		return nil, []Claim{chosen}, mine, nil
+		d.Take = append(d.Take, chosen)
+		d.Release = append(d.Release, mine...)
 	case len(mine) > 0: // better the address it has than none
-		return mine[:1], nil, mine[1:], refusal
+		d.Keep = append(d.Keep, mine[0])
+		d.Release = append(d.Release, mine[1:]...)
 	}
-	return nil, nil, nil, refusal
+	return refusal
+}
+
+// replace gives the Service another address for one that another host uses, if that may be
+// set aside and there is another. others are what the Service has besides: of a change that
+// was broken off, the address it was to get may be there already.
+func (q *question) replace(f Family, c Claim, t Contest, others []Claim, d *Decision) *Refusal {
+	refusal := q.refuseAside(c, t, d.SetAside)
+	for i, o := range others {
+		if refusal == nil && q.fits(f, o) && !q.contested(o.Address) {
+			d.Keep = append(d.Keep, o)
+			d.SetAside = append(d.SetAside, q.setAside(c, t, o.Address))
+			d.Release = append(d.Release, slices.Delete(others, i, i+1)...)
+			return nil
+		}
+	}
+	d.Release = append(d.Release, others...)
+	if refusal == nil {
+		chosen, none := q.choose(f)
+		if none == nil {
+			d.Take = append(d.Take, chosen)
+			d.SetAside = append(d.SetAside, q.setAside(c, t, chosen.Address))
+			return nil
+		}
+		refusal = refuseNoOther(t, none)
+	}
+	d.Keep = append(d.Keep, c)
+	return refusal
 }
 
 // rankShown orders addresses of the Service: shown ones first.
@@ -198,12 +244,14 @@ func (q *question) claim(a netip.Addr, p *Pool) Claim {
 // Arpeggio, or its claim was lost. Neither selectors nor a drained pool stand against it.
 func (q *question) adopt(f Family) (Claim, bool) {
 	for _, a := range q.Shown {
-		if FamilyOf(a) != f || q.ledger.heldAgainst(a, q.Service) != "" {
+		if FamilyOf(a) != f || q.ledger.heldAgainst(a, q.Service) != "" || q.contested(a) {
 			continue
 		}
 		for _, p := range q.pools.list {
 			if p.Holds(a) && (q.Pool == "" || q.Pool == p.Name) && !p.reserved(a) {
-				return q.claim(a, p), true
+				c := q.claim(a, p)
+				c.Adopted = true
+				return c, true
 			}
 		}
 	}
@@ -230,11 +278,16 @@ func (q *question) chooseAddress(a netip.Addr) (Claim, *Refusal) {
 		return Claim{}, refuse(OutsidePools, "ask for an address of that pool, or for the pool "+in.Name,
 			"requested address %s is not in the requested VIPPool %s", a, q.Pool)
 	}
+	if c, _ := q.ledger.Get(a); c.SetAside() {
+		return Claim{}, refuseRequestedAside(c)
+	}
 	if holder := q.ledger.heldAgainst(a, q.Service); holder != "" {
 		return Claim{}, refuse(Taken, "request another one, or none to get a free one", "requested address %s is taken by %s", a, holder)
 	}
 	if slices.Contains(q.Shown, a) && !in.reserved(a) {
-		return q.claim(a, in), nil
+		c := q.claim(a, in)
+		c.Adopted = true
+		return c, nil
 	}
 	if refusal := q.refusePool(in); refusal != nil {
 		return Claim{}, refusal
@@ -280,16 +333,20 @@ func (q *question) choosePool(f Family) (Claim, *Refusal) {
 	if a, ok := p.free(f, q.ledger); ok {
 		return q.claim(a, p), nil
 	}
-	return Claim{}, refuseEmpty(p, f)
+	return Claim{}, q.refuseEmpty(p, f)
 }
 
 // refuseEmpty says that a pool has no address of a family left, or never had one.
-func refuseEmpty(p *Pool, f Family) *Refusal {
+func (q *question) refuseEmpty(p *Pool, f Family) *Refusal {
 	if !p.Has(f) {
 		return refuse(WrongFamily, fmt.Sprintf("add %s addresses to the pool, or change spec.ipFamilies of the Service", f), "VIPPool %s has no %s addresses", p.Name, f)
 	}
+	aside := ""
+	if n := q.ledger.setAside(p.Name, f); n > 0 {
+		aside = fmt.Sprintf(", %d set aside because other hosts use them", n)
+	}
 	return refuse(PoolExhausted, "add addresses to the pool, or delete Services that no longer need theirs",
-		"VIPPool %s has no %s address left (%d may be handed out)", p.Name, f, p.Capacity(f))
+		"VIPPool %s has no %s address left (%d may be handed out%s)", p.Name, f, p.Capacity(f), aside)
 }
 
 // chooseAny takes an address from the first pool that matches and has one.
@@ -304,7 +361,7 @@ func (q *question) chooseAny(f Family) (Claim, *Refusal) {
 			if a, ok := p.free(f, q.ledger); ok {
 				return q.claim(a, p), nil
 			}
-			refusal = refuseEmpty(p, f)
+			refusal = q.refuseEmpty(p, f)
 		}
 		whyNot = append(whyNot, refusal)
 	}

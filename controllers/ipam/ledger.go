@@ -4,6 +4,7 @@ package ipam
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -30,10 +31,15 @@ type Claim struct {
 	UID     string  // of the Service
 	ID      string  // of the object that is the claim; empty while it is being created
 	Foreign string  // whose it is, in words, when it is not ours
+	Adopted bool    // the Service showed it before it was claimed
+	Aside   Aside   // another host uses it
 }
 
 // holder says in words whose the claim is.
 func (c Claim) holder() string {
+	if c.SetAside() {
+		return fmt.Sprintf("another host (%s), and set aside for an hour since it was heard", c.Aside.MAC)
+	}
 	if c.Foreign != "" {
 		return c.Foreign
 	}
@@ -55,6 +61,7 @@ type Showing struct {
 type Ledger struct {
 	taken  Set
 	claims map[netip.Addr]Claim
+	aside  map[netip.Addr]Claim     // those of claims that keep an address from everybody
 	of     map[Service][]netip.Addr // claims, in order
 	shows  map[Service]Showing
 	shown  map[netip.Addr][]Showing // the oldest first
@@ -64,6 +71,7 @@ type Ledger struct {
 func NewLedger() *Ledger {
 	return &Ledger{
 		claims: map[netip.Addr]Claim{},
+		aside:  map[netip.Addr]Claim{},
 		of:     map[Service][]netip.Addr{},
 		shows:  map[Service]Showing{},
 		shown:  map[netip.Addr][]Showing{},
@@ -78,6 +86,10 @@ func (l *Ledger) Put(c Claim) (was Service, changed bool) {
 		l.disown(old)
 	}
 	l.claims[c.Address] = c
+	delete(l.aside, c.Address)
+	if c.SetAside() {
+		l.aside[c.Address] = c
+	}
 	l.taken.Add(One(c.Address))
 	if c.Service != (Service{}) && (!had || old.Service != c.Service) {
 		l.of[c.Service] = append(l.of[c.Service], c.Address)
@@ -94,6 +106,7 @@ func (l *Ledger) Drop(a netip.Addr, id string) bool {
 		return false
 	}
 	delete(l.claims, a)
+	delete(l.aside, a)
 	l.disown(c)
 	l.settle(a)
 	return true
@@ -162,19 +175,40 @@ func (l *Ledger) Get(a netip.Addr) (Claim, bool) {
 	return c, ok
 }
 
-// Allocated counts the claims that were taken from a pool, whether it still holds them or
-// not.
-func (l *Ledger) Allocated(pool string) (v4, v6 int64) {
+// Tally counts claims of one family.
+type Tally struct {
+	Allocated int64 // that Services have
+	SetAside  int64 // that keep addresses from everybody
+}
+
+// Tallies counts the claims that were taken from a pool, whether it still holds them or not.
+func (l *Ledger) Tallies(pool string) (v4, v6 Tally) {
 	for c := range maps.Values(l.claims) {
-		switch {
-		case c.Pool != pool:
-		case c.Address.Is4():
-			v4++
-		default:
-			v6++
+		if c.Pool != pool {
+			continue
+		}
+		t := &v4
+		if c.Address.Is6() {
+			t = &v6
+		}
+		if c.SetAside() {
+			t.SetAside++
+		} else {
+			t.Allocated++
 		}
 	}
 	return v4, v6
+}
+
+// setAside counts the addresses of a family that were set aside from a pool.
+func (l *Ledger) setAside(pool string, f Family) int {
+	n := 0
+	for _, c := range l.aside {
+		if c.Pool == pool && FamilyOf(c.Address) == f {
+			n++
+		}
+	}
+	return n
 }
 
 // heldAgainst says in words who has an address that a Service would like; nothing when it

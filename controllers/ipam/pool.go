@@ -22,6 +22,7 @@ type PoolSpec struct {
 	OnRequestOnly      bool // given only to Services that name the pool or an address of it
 	Drained            bool // nothing new is given
 	UseEdges           bool // network, broadcast, .0 and .255 addresses are handed out too
+	Yields             bool // an address in use that another host uses too is given up
 }
 
 // Reserved are addresses that are somebody else's whatever a pool says.

@@ -90,9 +90,10 @@ func TestAvailableIgnoresWhatIsNotHandable(t *testing.T) {
 		l.Put(Claim{Address: netip.MustParseAddr(a), Pool: "a"})
 	}
 	p := ps.Get("a")
-	v4, v6 := l.Allocated("a")
-	if p.Capacity(IPv4) != 9 || p.Available(IPv4, l) != 8 || v4 != 5 || v6 != 1 {
-		t.Errorf("capacity %d, available %d, allocated %d and %d", p.Capacity(IPv4), p.Available(IPv4, l), v4, v6)
+	l.Put(Claim{Address: netip.MustParseAddr("10.0.1.1"), Pool: "a", Aside: Aside{MAC: "02:00:00:00:00:99"}})
+	v4, v6 := l.Tallies("a")
+	if p.Capacity(IPv4) != 9 || p.Available(IPv4, l) != 7 || v4 != (Tally{Allocated: 5, SetAside: 1}) || v6 != (Tally{Allocated: 1}) {
+		t.Errorf("capacity %d, available %d, given %+v and %+v", p.Capacity(IPv4), p.Available(IPv4, l), v4, v6)
 	}
 }
 

@@ -24,6 +24,7 @@ const (
 	PoolDrained                      // the pool gives nothing new
 	PoolExhausted                    // the pool has no address left
 	NoPool                           // no pool is for this Service
+	Contested                        // another host uses the address, and the Service keeps it
 )
 
 // Refusal says why a Service does not get an address, and what to do about it.

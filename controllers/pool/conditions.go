@@ -96,7 +96,11 @@ func exhausted(p *ipam.Pool, v4, v6 inventory.Counts) metav1.Condition {
 		counts inventory.Counts
 	}{{ipam.IPv4, v4}, {ipam.IPv6, v6}} {
 		if p.Has(f.family) && f.counts.Available == 0 {
-			out = append(out, fmt.Sprintf("no %s address is left of %d that may be handed out", f.family, f.counts.Capacity))
+			text := fmt.Sprintf("no %s address is left of %d that may be handed out", f.family, f.counts.Capacity)
+			if f.counts.SetAside > 0 {
+				text += fmt.Sprintf(" (%d set aside because other hosts use them: kubectl get ipaddresses -l %s)", f.counts.SetAside, v1alpha1.LabelSetAside)
+			}
+			out = append(out, text)
 		}
 	}
 	if len(out) > 0 {
@@ -109,14 +113,14 @@ func exhausted(p *ipam.Pool, v4, v6 inventory.Counts) metav1.Condition {
 // count is a family's part of the status; nil: the pool has no addresses of it, and gave
 // none.
 func count(p *ipam.Pool, f ipam.Family, c inventory.Counts) *v1alpha1.AddressCount {
-	if !p.Has(f) && c.Allocated == 0 {
+	if !p.Has(f) && c.Allocated+c.SetAside == 0 {
 		return nil
 	}
 	available := c.Available
 	if c.Capacity == math.MaxInt64 {
 		available = math.MaxInt64
 	}
-	return &v1alpha1.AddressCount{Capacity: c.Capacity, Allocated: c.Allocated, Available: available}
+	return &v1alpha1.AddressCount{Capacity: c.Capacity, Allocated: c.Allocated, Available: available, SetAside: c.SetAside}
 }
 
 // unreadable is a condition that cannot be told while the pool cannot be read.

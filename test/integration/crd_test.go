@@ -48,6 +48,8 @@ func TestValidation(t *testing.T) {
 		{"autoAssign", func(p *v1alpha1.VIPPool) { p.Spec.AutoAssign = "yes" }, `supported values: "Enabled", "Disabled"`},
 		{"allocation", func(p *v1alpha1.VIPPool) { p.Spec.Allocation = "Drain" }, `supported values: "Enabled", "Disabled"`},
 		{"edgeAddresses", func(p *v1alpha1.VIPPool) { p.Spec.EdgeAddresses = "Keep" }, `supported values: "Avoid", "Use"`},
+		{"conflictPolicy", func(p *v1alpha1.VIPPool) { p.Spec.ConflictPolicy = "Fight" }, `supported values: "Defend", "Yield"`},
+		{"ping", func(p *v1alpha1.VIPPool) { p.Spec.Ping = "Pong" }, `supported values: "Enabled", "Disabled"`},
 		{"interface", policy(func(a *v1alpha1.AnnouncementPolicy) { a.Interfaces = []v1alpha1.InterfacePattern{"bond*"} }), ""},
 		{"interface with a slash", policy(func(a *v1alpha1.AnnouncementPolicy) { a.Interfaces = []v1alpha1.InterfacePattern{"eth/0"} }), "an interface name holds neither '/' nor white space: write it as 'ip link' shows it (eth0) or as a pattern (bond*)"},
 		{"interface with a space", policy(func(a *v1alpha1.AnnouncementPolicy) { a.Interfaces = []v1alpha1.InterfacePattern{"eth 0"} }), "an interface name holds neither '/' nor white space"},
