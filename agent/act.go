@@ -46,6 +46,7 @@ func (l *loop) skip(r *reign, why any) {
 	l.wakes.set(r)
 	l.detector.Follow(l.now(), r.name, detector.View{})
 	r.seen = part{}
+	l.overlook(r)
 	l.mark(r)
 	if s := r.speech; s != nil && s.at != nil {
 		why := "the node's agent failed on this object, see its log"
@@ -101,6 +102,7 @@ func (l *loop) stepNow(r *reign, ev election.Event) {
 	l.wakes.set(r)
 	l.beats.follow(r, state.Follows())
 	l.follow(r)
+	l.oversee(r)
 	for _, a := range actions {
 		l.act(r, a)
 	}

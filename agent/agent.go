@@ -61,6 +61,9 @@ type Options struct {
 	// StateDir is the directory in which the agent keeps what it must know to go on when it
 	// is started again while the API server is away; empty: it keeps nothing.
 	StateDir string
+	// MarkKeyFile holds the key by which agents know each other's marks, 32 hexadecimal digits;
+	// empty: marks have no key, and any host can forge them.
+	MarkKeyFile string
 	// KubeProxyHealthURL is asked whether this node's kube-proxy is healthy; empty: it is
 	// not asked.
 	KubeProxyHealthURL string
@@ -126,6 +129,9 @@ func Run(ctx context.Context, o Options) error {
 	publics := newFactsWriter(store, o.Node, o.Log.WithName("facts"))
 	events := newJournal(clients.Status, o.Node, o.Log.WithName("events"))
 	l := newLoop(config, store, o)
+	if l.ports.key, err = readKey(o.MarkKeyFile); err != nil {
+		return err
+	}
 	l.report, l.publics, l.events = report, publics, events
 	report.rush, events.rush = &l.rush, &l.rush
 
@@ -161,7 +167,7 @@ func Run(ctx context.Context, o Options) error {
 	voice.ready = func() bool { return leases.Synced() && announcements.Synced() }
 
 	tasks := []task{
-		l, report, publics, events, voice, voice.after(beat), leases, announcements, links{put: l.put},
+		l, report, publics, events, voice, voice.after(beat), leases, announcements, newLinks(l),
 		&health{address: o.HealthAddress, incarnation: o.Incarnation, log: o.Log.WithName("health"), pulse: l.pulse, now: l.now, synced: voice.ready, shadow: voice.waits},
 	}
 	var known memory.Snapshot
@@ -206,14 +212,28 @@ func Run(ctx context.Context, o Options) error {
 }
 
 // links is the task that follows the node's interfaces.
-type links struct{ put func(input) }
+type links struct {
+	put   func(input)
+	again chan struct{} // asks for another reading
+}
+
+func newLinks(l *loop) links {
+	w := links{put: l.put, again: make(chan struct{}, 1)}
+	l.reread = func() {
+		select {
+		case w.again <- struct{}{}:
+		default: // it was asked for already
+		}
+	}
+	return w
+}
 
 // String names the task.
 func (links) String() string { return "watch of links" }
 
 // Run follows them until the context ends.
 func (w links) Run(ctx context.Context) error {
-	return link.Watch(ctx, func(s link.Snapshot) { w.put(linksChanged{links: s}) })
+	return link.WatchAgain(ctx, w.again, func(s link.Snapshot) { w.put(linksChanged{links: s}) })
 }
 
 // leaver marks the node as leaving, and returns once that is written.

@@ -49,8 +49,9 @@ func (*stage) ReadBeat(context.Context, string) (lease.Beat, error) {
 	return lease.Beat{}, errors.New("the benchmark brings them")
 }
 
-func (*stage) put(types.NamespacedName, report) {}
-func (*stage) record(event)                     {}
+func (*stage) put(types.NamespacedName, report)    {}
+func (*stage) found(types.NamespacedName, finding) {}
+func (*stage) record(event)                        {}
 
 type noFacts struct{}
 
@@ -98,6 +99,9 @@ func newStage(b *testing.B, vips, nodes int) *stage {
 				},
 				Candidates: []string{holder, "node0", "node1", "node2"},
 			},
+			Status: v1alpha1.VIPAnnouncementStatus{Probed: []string{
+				netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}).String(), fmt.Sprintf("2001:db8::%x", i+0x100),
+			}},
 		}})
 	}
 	for range 100 { // read, asked, spoken for

@@ -127,10 +127,15 @@ func (l *loop) rewitness(name string) {
 	if !slices.Equal(addrs, l.witnesses[name]) {
 		l.witnesses[name] = addrs
 		l.moved = true
-		for _, r := range l.reigns { // any one has the tables published
-			l.mark(r)
-			break
-		}
+		l.republish()
+	}
+}
+
+// republish has the tables published at the end of the turn.
+func (l *loop) republish() {
+	for _, r := range l.reigns { // any one does
+		l.mark(r)
+		break
 	}
 }
 

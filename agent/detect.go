@@ -37,7 +37,7 @@ type part struct {
 func (l *loop) follow(r *reign) {
 	lease := r.state.Lease()
 	p := part{since: r.state.Since(), transitions: lease.Transitions, holder: lease.Holder, ghost: r.state.Ghost(), cards: l.cards}
-	if len(r.carried) > 0 && r.announcement != nil {
+	if r.used > 0 && r.announcement != nil {
 		p.carried = &r.carried[0]
 		_, speaks := r.state.Voice()
 		stands, near := r.state.Stands()
@@ -55,6 +55,9 @@ func (l *loop) follow(r *reign) {
 	v := detector.View{Role: p.role, Near: p.near, Since: p.since, Transitions: p.transitions}
 	if p.role != detector.Away {
 		for _, c := range r.carried {
+			if c.held {
+				continue
+			}
 			for _, i := range c.on {
 				place := detector.Place{Addr: c.addr, Interface: i.Name}
 				place.Speaker, _ = l.card(p.holder, c.addr, i.Name, r.announcement.Spec.Interfaces)
@@ -137,12 +140,12 @@ func (l *loop) claim() {
 	l.claims = l.claims[:0]
 }
 
-// claimAround claims towards the cards of who spoke before and of the candidates, whom a
-// broadcast may not reach.
+// claimAround claims towards the cards of who spoke before, of the candidates, and of the
+// gateways, whom a broadcast may not reach.
 func (l *loop) claimAround(r *reign, from string) {
 	nodes := append([]string{from}, r.announcement.Spec.Candidates...)
 	l.each(r, nodes, func(name string, addr netip.Addr, cards []neighbor.MAC) {
-		for _, mac := range cards {
+		for _, mac := range append(cards, l.gatewaysFor(name, addr)...) {
 			l.claims = append(l.claims, claimTo{name, addr, mac})
 		}
 	})

@@ -23,6 +23,9 @@ type event struct {
 const (
 	actionAnnounce = "Announce"
 	actionWithdraw = "Withdraw"
+	actionProbe    = "Probe"
+	actionDefend   = "Defend"
+	actionListen   = "Listen"
 )
 
 // speakEvent tells on the Service that this node began to speak.
@@ -48,6 +51,25 @@ func hushEvent(s *speech, node string, h election.Hush) (e event, ok bool) {
 func withdrawnEvent(s *speech, node, why string) event {
 	note := fmt.Sprintf("node %s no longer speaks for %s: %s", node, addressList(s.at), why)
 	return event{s.service, corev1.EventTypeWarning, v1alpha1.EventVIPWithdrawn, actionWithdraw, note}
+}
+
+// conflictEvent warns that somebody else uses an address, and says what is done and what to do.
+func conflictEvent(service corev1.ObjectReference, c v1alpha1.Conflict, of carried) event {
+	action, done := actionProbe, outcome(c, false)+". Free it, or exclude it from its VIPPool; unless the Service asked for this very address, it gets another one"
+	switch {
+	case c.Reason == v1alpha1.ReasonProxyAnswers:
+		action, done = actionListen, outcome(c, true)+". Switch its proxying off on this network"
+	case !of.held && of.yields:
+		action, done = actionListen, "the claim is not answered, as its VIPPool has conflictPolicy Yield. Take the address from that host"
+	case !of.held:
+		action, done = actionDefend, "the address is announced again whenever it is claimed, at most every 10 s. Take it from that host"
+	}
+	return event{service, corev1.EventTypeWarning, v1alpha1.EventAddressConflict, action, conflictText(c) + ": " + done}
+}
+
+// kernelEvent warns that a kernel answers for an address by itself.
+func kernelEvent(service corev1.ObjectReference, c v1alpha1.Conflict) event {
+	return event{service, corev1.EventTypeWarning, v1alpha1.EventKernelAnswers, actionListen, kernelText(c)}
 }
 
 // speakText says who speaks since when and why: for the Event and the condition.

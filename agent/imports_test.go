@@ -109,7 +109,7 @@ func directions(t *testing.T, pkgs map[string]pkg) {
 // The pure cores decide: no API, no clock, no log, no network, no goroutine. Of other
 // people's code they have a hash, which is a function of its arguments.
 func pureCores(t *testing.T, pkgs map[string]pkg) {
-	for _, name := range []string{"agent/detector", "agent/election", "agent/neighbor", "controllers/ipam", "controllers/placement"} {
+	for _, name := range []string{"agent/conflict", "agent/detector", "agent/election", "agent/neighbor", "controllers/ipam", "controllers/placement"} {
 		p, ok := pkgs[name]
 		if !ok {
 			t.Errorf("%s is gone; this test names it", name)

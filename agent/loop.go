@@ -13,9 +13,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/arpeggio-lb/arpeggio/agent/conflict"
 	"github.com/arpeggio-lb/arpeggio/agent/detector"
 	"github.com/arpeggio-lb/arpeggio/agent/election"
 	"github.com/arpeggio-lb/arpeggio/agent/lease"
+	"github.com/arpeggio-lb/arpeggio/agent/link"
 	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
 	"github.com/arpeggio-lb/arpeggio/agent/wire"
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
@@ -43,6 +45,7 @@ type leases interface {
 // statuses takes what a status shall say; it does not block.
 type statuses interface {
 	put(key types.NamespacedName, rep report)
+	found(key types.NamespacedName, f finding)
 }
 
 // recorder takes an Event to be written; it does not block.
@@ -85,7 +88,15 @@ type loop struct {
 
 	detector  *detector.Detector
 	witnesses map[string][]netip.Addr // by interface
-	claims    []claimTo               // to be sent once the tables are published
+
+	conflicts *conflict.Set
+	controls  map[controlPath][]netip.Addr           // that are listened for
+	gateways  map[string]map[netip.Addr]neighbor.MAC // by interface, as they answered
+	links     link.Snapshot                          // as last told
+	locals    map[netip.Addr][]link.Local            // of links
+	reread    func()                                 // has the links read again; nil: nobody does
+	rereadAt  election.Time                          // when, while a kernel answers
+	claims    []claimTo                              // to be sent once the tables are published
 	vanished  vanished
 	proxied   proxied
 	keeper    keeper // nil: nothing is kept
@@ -114,6 +125,8 @@ func newLoop(config election.Config, store leases, o Options) *loop {
 		reigns: map[string]*reign{}, leaseOf: map[types.NamespacedName]string{}, byAddr: map[netip.Addr]*reign{}, also: map[netip.Addr][]*reign{},
 		peers: map[string]peerFacts{}, nodeOf: map[neighbor.MAC]string{}, beats: beats{}, sent: map[int64]election.Time{},
 		detector: newDetector(o.Incarnation), witnesses: map[string][]netip.Addr{},
+		conflicts: newConflicts(o.Incarnation), controls: map[controlPath][]netip.Addr{},
+		gateways: map[string]map[netip.Addr]neighbor.MAC{}, locals: map[netip.Addr][]link.Local{},
 	}
 	l.ports = newPorts(o, l.pulse, l.sounds)
 	return l
@@ -192,8 +205,10 @@ func (l *loop) turn() time.Duration {
 	l.stepDue(now)
 	if len(l.sounds) < batch { // what waits to be heard is no silence
 		l.detector.Tick(l.now())
+		l.conflicts.Tick(l.now())
 	}
 	l.detect()
+	l.settleConflicts()
 	l.publish()
 	l.claim()
 	l.lookAround(now)
@@ -208,7 +223,7 @@ func (l *loop) turn() time.Duration {
 		l.left = true
 		close(l.gone)
 	}
-	return max(leastPause, min(next, l.checkAt, l.wakes.next(), l.detector.Wake())-l.now())
+	return max(leastPause, min(next, l.checkAt, l.wakes.next(), l.detector.Wake(), l.conflicts.Wake())-l.now())
 }
 
 // stepDue gives a Tick to every election that wanted one by now.
@@ -253,5 +268,6 @@ func (l *loop) drop(r *reign) {
 		l.beats.follow(r, nil)
 		l.wakes.remove(r)
 		l.detector.Follow(l.now(), r.name, detector.View{})
+		l.conflicts.Follow(l.now(), r.name, nil)
 	}
 }

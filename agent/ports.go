@@ -40,6 +40,7 @@ func newWirePort(c wire.Config) (port, error) { return wire.New(c) }
 // ports holds one port for every interface that carries a VIP. Only the loop calls it.
 type ports struct {
 	cluster, incarnation [8]byte
+	key                  neighbor.Key
 	pulse                *wire.Pulse
 	sounds               chan wire.Heard
 	log                  logr.Logger
@@ -151,7 +152,7 @@ func (p *ports) own(mac neighbor.MAC) bool {
 
 func (p *ports) self(i link.Interface) neighbor.Self {
 	return neighbor.Self{
-		MAC: i.MAC, Cluster: p.cluster, Incarnation: p.incarnation,
+		MAC: i.MAC, Cluster: p.cluster, Incarnation: p.incarnation, Key: p.key,
 		Router: i.Router, IPv4: i.IPv4, LinkLocal: i.LinkLocal,
 	}
 }
@@ -273,13 +274,13 @@ func (p *ports) say(name string, addr netip.Addr, to []neighbor.MAC, form neighb
 	}
 }
 
-// probe sends an ordinary question.
-func (p *ports) probe(name string, addr netip.Addr, to neighbor.MAC) {
-	if i, ok := p.links[name]; ok {
-		if frame, ok := neighbor.Probe(p.self(i), addr, to); ok {
-			p.send(name, frame)
-		}
+// probe sends an ordinary question; false: the node has no address to ask with.
+func (p *ports) probe(name string, addr netip.Addr, to neighbor.MAC) bool {
+	frame, ok := neighbor.Probe(p.self(p.links[name]), addr, to)
+	if ok {
+		p.send(name, frame)
 	}
+	return ok
 }
 
 func (p *ports) send(name string, frame []byte) {

@@ -49,7 +49,7 @@ func (l *loop) setTables(changed []*reign) {
 		if len(entries) == 0 {
 			continue
 		}
-		for _, addr := range l.witnesses[name] {
+		for _, addr := range slices.Concat(l.witnesses[name], l.controls[controlPath{name, false}], l.controls[controlPath{name, true}]) {
 			tables[name] = append(tables[name], neighbor.Entry{Addr: addr, Witness: true})
 		}
 	}

@@ -108,6 +108,7 @@ func (l *loop) remember(s memory.Snapshot) {
 		key := client.ObjectKeyFromObject(a)
 		if _, known := l.leaseOf[key]; !known {
 			l.memory.announcements[key] = true
+			l.reign(a.Spec.LeaseName).clearAll(a) // what is on disk was announced
 			l.setAnnouncement(announcementChanged{key: key, announcement: a})
 		}
 	}

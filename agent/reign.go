@@ -30,6 +30,9 @@ type reign struct {
 
 	announcement *v1alpha1.VIPAnnouncement // of the claims, the one that counts
 	carried      []carried                 // its addresses
+	used         int                       // how many of them may be spoken for
+	cleared      map[netip.Addr]bool       // those that were found free, or spoken for
+	findings     findings                  // of others who use them
 
 	state   election.State
 	life    int               // counts the starts of state
@@ -42,6 +45,8 @@ type reign struct {
 	entries []entry           // as last published
 	seen    part              // as the detector was last told
 
+	overseen oversight // as the watch for others was last told
+
 	uid string // of a Lease
 	id  [16]byte
 }
@@ -50,6 +55,10 @@ type reign struct {
 type carried struct {
 	addr netip.Addr
 	on   []v1alpha1.InterfaceFacts
+	// held: nobody may speak for it before it was found free.
+	held   bool
+	ping   bool
+	yields bool // to others who claim it
 }
 
 // entry is an address in the tables of some interfaces.
@@ -116,14 +125,24 @@ func serviceOf(a *v1alpha1.VIPAnnouncement) corev1.ObjectReference {
 // carry finds the interfaces for the announcement's addresses. What admission let through
 // is valid, and what is not is left out.
 func (r *reign) carry(facts v1alpha1.Facts) {
-	r.carried = nil
+	r.carried, r.used = nil, 0
+	r.clear()
 	if r.announcement == nil {
 		return
 	}
 	for _, s := range r.announcement.Spec.Addresses {
-		if addr, err := netip.ParseAddr(s.Address); err == nil {
-			r.carried = append(r.carried, carried{addr: addr, on: facts.Choose(addr, r.announcement.Spec.Interfaces)})
+		addr, err := netip.ParseAddr(s.Address)
+		if err != nil {
+			continue
 		}
+		c := carried{
+			addr: addr, on: facts.Choose(addr, r.announcement.Spec.Interfaces), held: !r.cleared[addr],
+			ping: s.Ping == v1alpha1.Enabled, yields: s.ConflictPolicy == v1alpha1.YieldAddress,
+		}
+		if !c.held {
+			r.used++
+		}
+		r.carried = append(r.carried, c)
 	}
 }
 
@@ -152,6 +171,9 @@ func (r *reign) policy(node string, facts v1alpha1.Facts, trouble trouble) elect
 		p.DisplaceUID, p.DisplaceTransitions = uid, transitions
 	}
 	for _, c := range r.carried {
+		if c.held {
+			continue
+		}
 		p.Addresses = append(p.Addresses, c.addr)
 		if why := c.unusable(facts, trouble, r.state.Lease().Holder == node); why != "" {
 			p.Unservable = why
@@ -180,7 +202,7 @@ func (r *reign) spoken(trouble trouble) []v1alpha1.SpokenAddress {
 	var out []v1alpha1.SpokenAddress
 	for _, c := range r.carried {
 		for _, i := range c.on {
-			if trouble(i.Name, true) == "" {
+			if !c.held && trouble(i.Name, true) == "" {
 				out = append(out, v1alpha1.SpokenAddress{Address: c.addr.String(), Interface: i.Name, MAC: i.MAC})
 			}
 		}
@@ -212,8 +234,9 @@ func (r *reign) table() []entry {
 	e.LeaseUID, e.Transitions = r.leaseID(epoch.UID), uint32(epoch.Transitions)
 	entries := make([]entry, 0, len(r.carried))
 	for _, c := range r.carried {
-		e.Addr = c.addr
-		entries = append(entries, entry{Entry: e, on: c.on})
+		of := e
+		of.Addr, of.Ping, of.Voice = c.addr, c.ping, e.Voice && !c.held
+		entries = append(entries, entry{Entry: of, on: c.on})
 	}
 	return entries
 }

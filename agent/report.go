@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,20 +41,48 @@ type reporter struct {
 	rush   *rush // goes first
 
 	mu      sync.Mutex // guards pending
-	pending map[types.NamespacedName]report
+	pending map[types.NamespacedName]news
+}
+
+// news is what is to be written about one announcement.
+type news struct {
+	report  *report
+	finding *finding
+}
+
+// under gives n with what is younger over it.
+func (n news) under(younger news) news {
+	return news{report: cmp.Or(younger.report, n.report), finding: cmp.Or(younger.finding, n.finding)}
+}
+
+// apply brings the news into a status; false: it says all that already, or is another's.
+func (n news) apply(a *v1alpha1.VIPAnnouncement) bool {
+	before := a.Status.DeepCopy()
+	if n.report != nil && a.UID == n.report.uid {
+		n.report.apply(&a.Status, a.Generation)
+	}
+	if n.finding != nil && a.UID == n.finding.uid {
+		n.finding.apply(a)
+	}
+	return !equality.Semantic.DeepEqual(*before, a.Status)
 }
 
 func newReporter(c client.Client, log logr.Logger) *reporter {
 	return &reporter{
 		client: c, log: log, wake: make(chan struct{}, 1),
-		pending: map[types.NamespacedName]report{},
+		pending: map[types.NamespacedName]news{},
 	}
 }
 
-// put replaces what is still to be written for an announcement.
-func (r *reporter) put(key types.NamespacedName, rep report) {
+// put replaces what is still to be written of who speaks.
+func (r *reporter) put(key types.NamespacedName, rep report) { r.add(key, news{report: &rep}) }
+
+// found replaces what is still to be written of who else uses the addresses.
+func (r *reporter) found(key types.NamespacedName, f finding) { r.add(key, news{finding: &f}) }
+
+func (r *reporter) add(key types.NamespacedName, n news) {
 	r.mu.Lock()
-	r.pending[key] = rep
+	r.pending[key] = r.pending[key].under(n)
 	r.mu.Unlock()
 	select {
 	case r.wake <- struct{}{}:
@@ -88,16 +117,16 @@ func (r *reporter) Run(ctx context.Context) error {
 func (r *reporter) writeAll(ctx context.Context) bool {
 	r.mu.Lock()
 	round := r.pending
-	r.pending = map[types.NamespacedName]report{}
+	r.pending = map[types.NamespacedName]news{}
 	r.mu.Unlock()
 	var group errgroup.Group
 	group.SetLimit(reportWriters)
-	for key, rep := range round {
+	for key, n := range round {
 		group.Go(func() error {
 			r.rush.wait(ctx)
-			err := r.write(ctx, key, rep)
+			err := r.write(ctx, key, n)
 			if err != nil {
-				r.again(key, rep, err)
+				r.again(key, n, err)
 			}
 			return err
 		})
@@ -106,19 +135,17 @@ func (r *reporter) writeAll(ctx context.Context) bool {
 }
 
 // again puts back what could not be written, unless there is something younger.
-func (r *reporter) again(key types.NamespacedName, rep report, err error) {
+func (r *reporter) again(key types.NamespacedName, n news, err error) {
 	if !errors.Is(err, context.Canceled) {
 		r.log.Info("status not written", "announcement", key.String(), "err", err.Error())
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, younger := r.pending[key]; !younger {
-		r.pending[key] = rep
-	}
+	r.pending[key] = n.under(r.pending[key])
 }
 
-// write brings one report into the status of the very announcement it is about.
-func (r *reporter) write(ctx context.Context, key types.NamespacedName, rep report) (err error) {
+// write brings news into the status of the very announcement they are about.
+func (r *reporter) write(ctx context.Context, key types.NamespacedName, n news) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			r.log.Error(fmt.Errorf("panic: %v", p), "status is given up: please report this", "announcement", key.String())
@@ -130,8 +157,7 @@ func (r *reporter) write(ctx context.Context, key types.NamespacedName, rep repo
 		if err := r.client.Get(ctx, key, &a); err != nil {
 			return client.IgnoreNotFound(err)
 		}
-		before := a.Status.DeepCopy()
-		if a.UID != rep.uid || !rep.apply(&a.Status, a.Generation) || equality.Semantic.DeepEqual(*before, a.Status) {
+		if !n.apply(&a) {
 			return nil
 		}
 		err = client.IgnoreNotFound(r.client.Status().Update(ctx, &a))

@@ -170,6 +170,11 @@ func (w *world) publish(name string, change func(*v1alpha1.VIPAnnouncementSpec))
 		w.announcements[key] = a
 	}
 	change(&a.Spec)
+	for _, x := range a.Spec.Addresses {
+		if !w.unprobed {
+			addProbed(&a.Status, x.Address)
+		}
+	}
 	w.tell(announcementChanged{key: key, announcement: a.DeepCopy()})
 	return key
 }

@@ -47,6 +47,7 @@ func (l *loop) heard(h wire.Heard) {
 	if l.ports.own(h.MAC) {
 		return
 	}
+	l.heardOther(h)
 	s := detector.Sound{
 		Kind: kindOf(h.Heard), Interface: h.Interface, Addr: h.Addr, From: h.MAC, Unicast: h.Unicast, At: h.At,
 		Transitions: int32(h.Mark.Transitions), Standing: uint8(h.Mark.Standing), Nonce: h.Mark.Nonce, Flags: h.Mark.Flags,
@@ -57,6 +58,7 @@ func (l *loop) heard(h wire.Heard) {
 	r := l.byAddr[h.Addr]
 	if r != nil && h.Marked {
 		s.SameLease = r.leaseID(r.state.Lease().UID) == h.Mark.LeaseUID
+		l.heardSpeaker(r, h, s.SameLease)
 	}
 	l.detector.Heard(l.now(), s)
 	if r == nil || !h.Marked {
@@ -148,6 +150,9 @@ func (l *loop) markOf(r *reign, k neighbor.Kind) neighbor.Mark {
 // that some nodes have there.
 func (l *loop) each(r *reign, nodes []string, visit func(name string, addr netip.Addr, cards []neighbor.MAC)) {
 	for _, c := range r.carried {
+		if c.held {
+			continue
+		}
 		for _, i := range c.on {
 			var cards []neighbor.MAC
 			for _, n := range nodes {

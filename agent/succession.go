@@ -147,8 +147,12 @@ func (l *loop) hold(in voiceHeld) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.reigns)) {
 		r := l.reigns[name]
+		v, ok := inherited[name]
+		if ok && r.used == 0 && r.announcement != nil {
+			r.clearAll(r.announcement) // the status that says so is on its way
+		}
 		l.start(r)
-		if v, ok := inherited[name]; ok {
+		if ok {
 			l.step(r, election.Inherited{
 				Lease:    election.Lease{UID: v.UID, Transitions: v.Transitions},
 				Standing: election.Standing(v.Standing),

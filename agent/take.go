@@ -22,8 +22,17 @@ func (l *loop) take(in input) {
 	case announcementChanged:
 		l.announcementChanged(in)
 	case linksChanged:
+		known := l.linked && l.links.SameLinks(in.links)
+		l.links = in.links
+		l.setLocals()
+		if known {
+			return
+		}
 		l.facts, l.linked = in.links.Facts(l.version), true
 		changed := l.ports.update(in.links)
+		for _, name := range changed {
+			delete(l.gateways, name)
+		}
 		l.publics.put(l.facts)
 		l.relink()
 		l.recard()
@@ -152,9 +161,16 @@ func (l *loop) setAnnouncement(in announcementChanged) {
 func (l *loop) choose(r *reign) {
 	a := r.counts()
 	if same(a, r.announcement) {
+		if a != r.announcement {
+			r.announcement = a
+			l.statusSeen(r)
+		}
 		return
 	}
 	r.announcement = a
+	if r.findings.adopt(a, l.config.Node, l.now()) {
+		l.overlook(r)
+	}
 	if r.skipped != nil {
 		l.start(r)
 		return
@@ -184,6 +200,7 @@ func (l *loop) stepPolicy(r *reign) {
 			p.Unready = !l.proxied.ready(r.announcement.Spec.HealthCheckNodePort)
 			l.stepNow(r, election.PolicySeen{Policy: p})
 		}
+		l.oversee(r)
 	})
 }
 

@@ -32,6 +32,7 @@ func (l *loop) lookAround(now election.Time) {
 		return
 	}
 	l.lookAt = now + watchedEvery
+	l.reviewFindings(now)
 	for _, r := range l.reigns {
 		if s := r.speech; s != nil && s.at != nil {
 			if reason := l.hearing(r); s.watched.is(reason) {

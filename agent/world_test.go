@@ -45,6 +45,11 @@ type world struct {
 
 	linksTake time.Duration // until an agent knows its links
 	isolated  bool          // no agent hears another
+	unprobed  bool          // addresses are new to the network
+	key       neighbor.Key  // of the marks
+
+	asked   netip.Addr // by the customer, and the nodes that answered
+	replies []string
 
 	mu            sync.Mutex // guards what follows
 	agents        []*wiretest.Port
@@ -73,6 +78,7 @@ type machine struct {
 	ports    []*wiretest.Port
 	events   []event
 	reports  int
+	findings int // world.mu guards it
 }
 
 func newWorld(t *testing.T, nodes ...string) *world {
@@ -81,6 +87,7 @@ func newWorld(t *testing.T, nodes ...string) *world {
 		leases: map[string]*coordinationv1.Lease{}, announcements: map[types.NamespacedName]*v1alpha1.VIPAnnouncement{},
 	}
 	w.segment.Host(neighbor.MAC{2, 0, 0, 0, 0, 0xfe}, netip.MustParseAddr(gateway4), netip.MustParseAddr(gateway6))
+	w.segment.Tap(w.hear)
 	for _, n := range nodes {
 		w.boot(n)
 	}
@@ -104,7 +111,7 @@ func (w *world) boot(name string) *machine {
 	}
 	m.loop = newLoop(election.Defaults(name), m, Options{Node: name, Installation: "this one", Incarnation: name, Log: log})
 	m.loop.now = w.segment.Clock
-	m.loop.ports.make = m.plug
+	m.loop.ports.make, m.loop.ports.key = m.plug, w.key
 	m.loop.report, m.loop.publics, m.loop.events = m, factsOf{m}, m
 	ctx, stop := context.WithCancel(context.Background())
 	m.stop = stop
@@ -292,6 +299,19 @@ func (m *machine) put(key types.NamespacedName, rep report) {
 	}
 }
 
+// found writes what a node found out into a status.
+func (m *machine) found(key types.NamespacedName, f finding) {
+	w := m.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m.findings++
+	a := w.announcements[key]
+	if a == nil || !(news{finding: &f}).apply(a) {
+		return
+	}
+	w.tell(announcementChanged{key: key, announcement: a.DeepCopy()})
+}
+
 // poison has the loop panic over the next VIP it reports.
 func (m *machine) poison() {
 	m.mu.Lock()
@@ -320,11 +340,30 @@ func (m *machine) notes() []string {
 // happens at this instant has happened.
 func (w *world) answers(addr string) []string {
 	synctest.Wait()
-	var names []string
-	for _, mac := range w.segment.Ask(netip.MustParseAddr(addr)) {
-		names = append(names, "n"+strconv.Itoa(int(mac[5])))
+	w.asked, w.replies = netip.MustParseAddr(addr), nil
+	// Its mark is of no cluster the agents know, so it is a client's question to them.
+	if q, ok := neighbor.Question(customer, w.asked, neighbor.Broadcast(), neighbor.OwnAddress, neighbor.Mark{}); ok {
+		w.segment.Inject(q)
 	}
-	return names
+	return w.replies
+}
+
+// customer is the host by which a world asks. It has an address, so it does not look like one that
+// wants another.
+var customer = neighbor.Self{
+	MAC: neighbor.MAC{2, 0, 0, 0, 0xff, 0xff}, Cluster: [8]byte{'c', 'l', 'i', 'e', 'n', 't'},
+	IPv4: netip.MustParseAddr("192.0.2.99"), LinkLocal: netip.MustParseAddr("fe80::ffff"),
+}
+
+// hear notes what the customer is answered.
+func (w *world) hear(frame []byte) {
+	if neighbor.MAC(frame[:6]) != customer.MAC {
+		return
+	}
+	listener := neighbor.NewTable(customer, []neighbor.Entry{{Addr: w.asked}})
+	if h := listener.Decide(nil, frame, neighbor.Gate{}).Heard; h.Sound == neighbor.HeardAnswer {
+		w.replies = append(w.replies, "n"+strconv.Itoa(int(h.MAC[5])))
+	}
 }
 
 // speaks fails the test unless this node alone answers for both addresses; empty: nobody.

@@ -56,6 +56,9 @@ const (
 	MaxStrangers    = 4
 	MaxStrangersAll = 4096
 
+	// nodeWait is how long the agent of a node has to say that it is the kernel that answers there.
+	nodeWait = 3 * time.Second
+
 	// verdictFor is how long it is remembered of a card whether it is a proxy's.
 	verdictFor = 10 * time.Minute
 	// controlListen is how long the table is given to hear the answers, controlWait how long

@@ -38,6 +38,9 @@ func (s *Set) sendProbe(p *place) {
 
 // conclude ends a round in which nobody was heard, or only whose word is none.
 func (s *Set) conclude(p *place) {
+	if s.judgeNodes(p); p.step < ProbeNum {
+		return
+	}
 	for _, t := range p.strangers {
 		switch {
 		case t.last < p.began:

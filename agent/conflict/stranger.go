@@ -22,8 +22,11 @@ const goneWhen = int(GoneAfter / AskEvery)
 
 // note takes a foreign frame about a place.
 func (s *Set) note(p *place, h Sound) {
-	if h.Node != "" && slices.Contains(p.Kernels, h.Node) {
+	switch {
+	case h.Node != "" && slices.Contains(p.Kernels, h.Node):
 		return
+	case h.Node != "" && h.Kind == Probed:
+		return // a peer's, whose mark was lost on the way
 	}
 	if h.Kind == Claimed && p.Role == Speak && p.Defend && (!p.wasClaim || s.now-p.defended >= DefendInterval) {
 		p.wasClaim, p.defended = true, s.now
@@ -38,17 +41,22 @@ func (s *Set) note(p *place, h Sound) {
 		s.strangers++
 		i = len(p.strangers) - 1
 		if p.Role == Speak { // whether it stays is found out by asking
-			p.askAt, p.patrolled = min(p.askAt, s.now+s.random.between(AskEvery*2/3, AskEvery)), false
+			next := s.now + s.random.between(AskEvery*2/3, AskEvery)
+			if h.Node != "" {
+				next = s.now + nodeWait
+			}
+			p.askAt, p.patrolled = min(p.askAt, next), false
 		}
 	}
 	t := &p.strangers[i]
 	t.last, t.asked = s.now, 0
-	if h.Node != "" {
+	switch {
+	case h.Node != "":
 		t.node = h.Node
-		s.judge(p, t, OtherAnnouncer)
-		return
-	}
-	if t.reason == 0 {
+		if s.now-t.since >= nodeWait {
+			t.reason = OtherAnnouncer
+		}
+	case t.reason == 0:
 		s.suspect(p, t)
 	}
 	s.blocked(p, t.reason)
@@ -58,6 +66,16 @@ func (s *Set) note(p *place, h Sound) {
 func (s *Set) judge(p *place, t *stranger, r Reason) {
 	t.reason = r
 	s.blocked(p, r)
+}
+
+// judgeNodes notes that the cards of nodes are other announcers', once the agents there had time
+// to say that it is the kernel.
+func (s *Set) judgeNodes(p *place) {
+	for i := range p.strangers {
+		if t := &p.strangers[i]; t.reason == 0 && t.node != "" && s.now-t.since >= nodeWait {
+			s.judge(p, t, OtherAnnouncer)
+		}
+	}
 }
 
 // drop forgets some strangers of a place.
@@ -86,6 +104,7 @@ func (s *Set) patrol(p *place) {
 	if s.now < p.askAt {
 		return
 	}
+	s.judgeNodes(p)
 	if len(p.strangers) == 0 && !p.patrolled {
 		at := max(s.now, s.patrolFree)
 		s.patrolFree = at + PatrolGap
