@@ -59,7 +59,7 @@ fuzz: ## every fuzz target for FUZZ_TIME (10m) each, one after the other (FUZZ_P
 
 .PHONY: wire
 wire: ## real sockets in network namespaces (root)
-	go test -count=1 ./test/wire/...
+	ARPEGGIO_FLOOD_RATE=$${ARPEGGIO_FLOOD_RATE:-20000} go test -count=1 ./test/wire/...
 
 .PHONY: soak-neighbors
 soak-neighbors: ## a kernel in a hurry probes a VIP for ten minutes, and no entry fails (root; ARPEGGIO_PROBE_MINUTES)
@@ -78,6 +78,11 @@ e2e: bin/lab image manifests ## the real cluster, seen from a client on its LAN,
 bench-failover: bin/lab image manifests ## what clients notice of faults, beside keepalived (root; long; BENCH_ROUNDS, BENCH_ONLY, BENCH_RESUME=1)
 	go build -o $(BIN)/bench-failover ./test/bench/failover
 	$(BIN)/bench-failover
+
+.PHONY: bench-wire
+bench-wire: ## how soon, how many and at what cost ARP and NDP are answered, beside the kernel (root; minutes; BENCH_SECONDS, BENCH_RATES, BENCH_ONLY)
+	go build -o $(BIN)/bench-wire ./test/bench/wire
+	$(BIN)/bench-wire
 
 .PHONY: lint
 lint: ## golangci-lint
