@@ -85,7 +85,7 @@ var (
 func set(addrs ...netip.Addr) Set { return NewSet(addrs) }
 
 func TestWhatPasses(t *testing.T) {
-	arp := func(op uint16, sender, target netip.Addr) []byte { return arpFrame(op, sender, target) }
+	arp := arpFrame
 	request, solicitation := arp(1, host4, vip4), ndpFrame(135, host6, vip6)
 	ping4, ping6 := echo4Frame(vip4, 0), echo6Frame(vip6)
 	for name, tc := range map[string]struct {
