@@ -116,6 +116,7 @@ func newManager(o Options) (manager.Manager, error) {
 		return nil, fmt.Errorf("selecting Leases: %w", err)
 	}
 	named := fields.OneTermEqualSelector("metadata.name", agents.Name)
+	key := fields.OneTermEqualSelector("metadata.name", agents.KeySecret)
 	grace, sameName := 10*time.Second, true
 	mgr, err := manager.New(o.Config, manager.Options{
 		Scheme:                        scheme,
@@ -134,6 +135,7 @@ func newManager(o Options) (manager.Manager, error) {
 				&coordinationv1.Lease{}:  {Namespaces: map[string]cache.Config{o.Namespace: {LabelSelector: labels.NewSelector().Add(*watched)}}},
 				&appsv1.DaemonSet{}:      {Namespaces: map[string]cache.Config{o.Namespace: {FieldSelector: named}}},
 				&corev1.ServiceAccount{}: {Namespaces: map[string]cache.Config{o.Namespace: {FieldSelector: named}}},
+				&corev1.Secret{}:         {Namespaces: map[string]cache.Config{o.Namespace: {FieldSelector: key}}},
 				&corev1.Node{}:           {Transform: trimNode},
 				endpointSlices:           {Transform: trimSlice},
 			},

@@ -41,6 +41,8 @@ func TestWrongUse(t *testing.T) {
 		{[]string{"agent", "--kubeconfig", file, "--node-name", "n1", "--kube-proxy-health-url", "https://127.0.0.1/healthz"}, "--kube-proxy-health-url"},
 		{[]string{"agent", "--kubeconfig", file, "--node-name", "n1", "--node-ips", "192.168.1.7,"}, "--node-ips"},
 		{[]string{"agent", "--kubeconfig", file, "--node-name", "n1", "--pod-uid", strings.Repeat("x", 65)}, "--pod-uid"},
+		{[]string{"agent", "--kubeconfig", file, "--node-name", "n1", "--mark-key-file", file}, "--mark-key-file " + file},
+		{[]string{"agent", "--kubeconfig", file, "--node-name", "n1", "--mark-key-file", file + ".none"}, "--mark-key-file"},
 		{[]string{"agent", "health"}, "--pod-uid"},
 		{[]string{"agent", "health", "--pod-uid", "nobody"}, "does not listen"},
 		{[]string{"agent", "--kubeconfig", file + ".none", "--node-name", "n1"}, "--kubeconfig"},

@@ -44,12 +44,10 @@ func desired(namespace, image string, installation types.UID, owner *corev1.Serv
 	none, one := intstr.FromInt32(0), intstr.FromInt32(1)
 	ds := &appsv1.DaemonSet{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: namespace,
-			Name:      Name,
-			Labels:    labels,
-			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: "v1", Kind: "ServiceAccount", Name: owner.Name, UID: owner.UID,
-			}},
+			Namespace:       namespace,
+			Name:            Name,
+			Labels:          labels,
+			OwnerReferences: ownedBy(owner),
 		},
 		Spec: appsv1.DaemonSetSpec{
 			Selector: &metav1.LabelSelector{MatchLabels: selector},
@@ -78,7 +76,7 @@ func desired(namespace, image string, installation types.UID, owner *corev1.Serv
 // It has no limits: throttling would look like a dead node to the others.
 func podSpec(image string, installation types.UID) corev1.PodSpec {
 	yes, no := true, false
-	user, grace := int64(nonRoot), int64(gracePeriod)
+	user, grace, mode := int64(nonRoot), int64(gracePeriod), keyMode
 	return corev1.PodSpec{
 		ServiceAccountName:            Name,
 		HostNetwork:                   true,
@@ -105,6 +103,7 @@ func podSpec(image string, installation types.UID) corev1.PodSpec {
 				"--installation=" + string(installation),
 				"--node-ips=$(NODE_IPS)",
 				"--state-dir=" + stateDir,
+				"--mark-key-file=" + keyFile,
 			},
 			Env: []corev1.EnvVar{
 				field("NAMESPACE", "metadata.namespace"),
@@ -126,12 +125,18 @@ func podSpec(image string, installation types.UID) corev1.PodSpec {
 					Add:  []corev1.Capability{"NET_RAW"},
 				},
 			},
-			VolumeMounts:   []corev1.VolumeMount{{Name: "state", MountPath: stateDir}},
+			VolumeMounts: []corev1.VolumeMount{
+				{Name: "state", MountPath: stateDir},
+				{Name: "mark-key", MountPath: keyDir, ReadOnly: true},
+			},
 			LivenessProbe:  probe(20, 3),
 			ReadinessProbe: probe(5, 3, "--ready"),
 		}},
-		// It lives as long as the pod, so that a new container finds it again.
-		Volumes: []corev1.Volume{{Name: "state", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}},
+		Volumes: []corev1.Volume{
+			// It lives as long as the pod, so that a new container finds it again.
+			{Name: "state", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
+			{Name: "mark-key", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: KeySecret, DefaultMode: &mode}}},
+		},
 	}
 }
 

@@ -3,6 +3,8 @@
 package agents
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -42,7 +44,7 @@ func TestTwoAgentsFitOnANode(t *testing.T) {
 		}
 	}
 	for _, v := range spec.Volumes {
-		if v.EmptyDir == nil {
+		if v.EmptyDir == nil && v.Secret == nil {
 			t.Errorf("volume %s outlives the pod or is shared: %+v", v.Name, v.VolumeSource)
 		}
 	}
@@ -65,6 +67,56 @@ func TestRights(t *testing.T) {
 	}
 	if s := spec.SecurityContext; s == nil || !*s.RunAsNonRoot || s.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
 		t.Errorf("the pod's security context is %+v", s)
+	}
+}
+
+// The agents' user reads the key from where the agent is told that it is, and cannot write it.
+func TestKeyIsMounted(t *testing.T) {
+	spec, _ := wanted(t, "image:v1")
+	c := spec.Containers[0]
+	if !slices.Contains(c.Args, "--mark-key-file=/etc/arpeggio/mark/key") {
+		t.Errorf("arguments %q", c.Args)
+	}
+	m := slices.IndexFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == "/etc/arpeggio/mark" })
+	if m < 0 || !c.VolumeMounts[m].ReadOnly || c.VolumeMounts[m].SubPath != "" {
+		t.Fatalf("mounts %+v", c.VolumeMounts)
+	}
+	v := slices.IndexFunc(spec.Volumes, func(v corev1.Volume) bool { return v.Name == c.VolumeMounts[m].Name })
+	if v < 0 || spec.Volumes[v].Secret == nil || spec.Volumes[v].Secret.SecretName != "arpeggio-mark-key" {
+		t.Fatalf("volumes %+v", spec.Volumes)
+	}
+	if mode := spec.Volumes[v].Secret.DefaultMode; spec.SecurityContext.FSGroup == nil && (mode == nil || *mode&0o004 == 0 || *mode&0o222 != 0) {
+		t.Errorf("file mode %o: the file is root's, and the agent's user is not in its group", *mode)
+	}
+}
+
+// A new key can be used, and is another each time; what is wrong with a key is said, and the
+// key is not.
+func TestKeys(t *testing.T) {
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: Name, UID: "account"}}
+	one, other := newKey("arpeggio-system", account), newKey("arpeggio-system", account)
+	if why := checkKey(one.Data); why != "" || len(one.Data["key"]) != 32 || string(one.Data["key"]) == string(other.Data["key"]) {
+		t.Errorf("keys %s and %s: %s", one.Data["key"], other.Data["key"], why)
+	}
+	if o := one.OwnerReferences; len(o) != 1 || o[0].UID != "account" || one.Immutable == nil || !*one.Immutable {
+		t.Errorf("Secret %+v", one.ObjectMeta)
+	}
+	for text, want := range map[string]string{
+		"00112233445566778899aabbccddeeff":   "",
+		"00112233445566778899AABBCCDDEEFF\n": "",
+		"00112233445566778899aabbccddee":     "not 32 hexadecimal digits",
+		"00112233445566778899aabbccddeeffff": "not 32 hexadecimal digits",
+		"secret":                             "not 32 hexadecimal digits",
+		"":                                   "not 32 hexadecimal digits",
+		strings.Repeat("0", 32):              "all zeros",
+	} {
+		got := checkKey(map[string][]byte{"key": []byte(text)})
+		if (want == "") != (got == "") || !strings.Contains(got, want) || text != "" && strings.Contains(got, text) {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+	if got := checkKey(map[string][]byte{"mark": []byte("00112233445566778899aabbccddeeff")}); !strings.Contains(got, `no entry "key"`) {
+		t.Error(got)
 	}
 }
 

@@ -8,4 +8,17 @@
 // that one which Arpeggio did not make is never touched. The DaemonSet is owned by the
 // agents' ServiceAccount, not by the manager: a manager that is created anew takes no
 // address down, and an uninstall leaves nothing behind.
+//
+// Before it, the manager makes the Secret arpeggio-mark-key, owned likewise: 128 random bits
+// by which the agents sign what they say of themselves in their frames, so that no other host
+// on the network can speak in an agent's name. The kubelet puts it into the agents' pods; the
+// agents have no right to read Secrets. One that is there is never changed, also when it is
+// of no use: an Event on the DaemonSet says what to do.
+//
+// Agents with different keys take each other for strangers: their standbys do not hear the
+// speaker, and take over by its heartbeat alone. So the key is changed for all at once, and
+// the addresses are silent for the seconds in which the new agents start:
+//
+//	kubectl -n arpeggio-system delete secret arpeggio-mark-key
+//	kubectl -n arpeggio-system delete pods -l app.kubernetes.io/name=arpeggio,app.kubernetes.io/component=agent
 package agents

@@ -53,6 +53,8 @@ func New(c client.Client, rec Recorder, namespace, image string) *Reconciler {
 // +kubebuilder:rbac:groups=apps,resources=daemonsets,namespace=arpeggio-system,verbs=create
 // +kubebuilder:rbac:groups=apps,resources=daemonsets,namespace=arpeggio-system,resourceNames=arpeggio-agent,verbs=get;list;watch;update
 // +kubebuilder:rbac:groups="",resources=serviceaccounts,namespace=arpeggio-system,resourceNames=arpeggio-agent,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=secrets,namespace=arpeggio-system,verbs=create
+// +kubebuilder:rbac:groups="",resources=secrets,namespace=arpeggio-system,resourceNames=arpeggio-mark-key,verbs=get;list;watch;update
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
 
@@ -66,11 +68,12 @@ func (r *Reconciler) Setup(mgr manager.Manager) error {
 		Named("agents").
 		Watches(&appsv1.DaemonSet{}, always).
 		Watches(&corev1.ServiceAccount{}, always).
+		Watches(&corev1.Secret{}, always).
 		Watches(&corev1.Namespace{}, always, ours).
 		Complete(r)
 }
 
-// Reconcile brings the DaemonSet up to date.
+// Reconcile brings the Secret and the DaemonSet up to date.
 func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
 	var ns corev1.Namespace
 	if err := r.client.Get(ctx, types.NamespacedName{Name: r.namespace}, &ns); err != nil {
@@ -88,6 +91,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 	if err != nil {
 		return reconcile.Result{}, err
 	}
+	made, unusable, err := r.ensureKey(ctx, &account)
+	if err != nil {
+		return requeue.Outcome(err)
+	}
 	var ds appsv1.DaemonSet
 	err = r.client.Get(ctx, key, &ds)
 	switch {
@@ -102,6 +109,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 	if ds.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy {
 		r.tell("notOurs", notOurs(&ds))
 		return reconcile.Result{}, nil
+	}
+	if made {
+		r.recorder.Record(keyMade(&ds))
+	}
+	if unusable != "" {
+		r.tell("keyUnusable", keyUnusable(&ds, unusable))
+	} else {
+		delete(r.told, "keyUnusable")
 	}
 	if ds.Annotations[annotationHash] != want.Annotations[annotationHash] {
 		return requeue.Outcome(r.update(ctx, &ds, want))

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,7 +67,7 @@ func TestAgentsAreInstalled(t *testing.T) {
 	if err := w.client.Get(t.Context(), types.NamespacedName{Name: system}, &ns); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"agent", "--namespace=$(NAMESPACE)", "--node-name=$(NODE_NAME)", "--pod-uid=$(POD_UID)", "--installation=" + string(ns.UID), "--node-ips=$(NODE_IPS)", "--state-dir=/var/lib/arpeggio"}; !slices.Equal(c.Args, want) {
+	if want := []string{"agent", "--namespace=$(NAMESPACE)", "--node-name=$(NODE_NAME)", "--pod-uid=$(POD_UID)", "--installation=" + string(ns.UID), "--node-ips=$(NODE_IPS)", "--state-dir=/var/lib/arpeggio", "--mark-key-file=/etc/arpeggio/mark/key"}; !slices.Equal(c.Args, want) {
 		t.Errorf("args %v", c.Args)
 	}
 	if !pod.HostNetwork || pod.ServiceAccountName != agent || len(c.Ports) != 0 || len(c.Resources.Limits) != 0 ||
@@ -139,9 +141,100 @@ func surges(t *testing.T, ds *appsv1.DaemonSet) {
 			t.Errorf("probe %+v, want %q", p.probe.ProbeHandler, p.want)
 		}
 	}
-	if len(c.VolumeMounts) != 1 || c.VolumeMounts[0].MountPath != "/var/lib/arpeggio" || c.VolumeMounts[0].ReadOnly ||
+	if len(c.VolumeMounts) != 2 || c.VolumeMounts[0].MountPath != "/var/lib/arpeggio" || c.VolumeMounts[0].ReadOnly ||
 		ds.Spec.Template.Spec.Volumes[0].EmptyDir == nil || ds.Spec.Template.Spec.Volumes[0].EmptyDir.Medium != "" {
 		t.Errorf("volumes %+v", ds.Spec.Template.Spec.Volumes)
+	}
+}
+
+// markKey waits until there is a Secret with the agents' key.
+func (w *world) markKey() *corev1.Secret {
+	w.t.Helper()
+	var s corev1.Secret
+	w.eventually(func(ctx context.Context) error {
+		return w.client.Get(ctx, types.NamespacedName{Namespace: system, Name: "arpeggio-mark-key"}, &s)
+	})
+	return &s
+}
+
+// The key of the agents' marks is made before the agents, mounted, and never changed; it goes
+// with the agents' account, as the DaemonSet does.
+func TestMarkKey(t *testing.T) {
+	w := newWorld(t)
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: agent}}
+	w.create(account)
+	stop := w.manager(image("registry.example/arpeggio:1"))
+	ds := w.daemonSet(hasImage("registry.example/arpeggio:1"))
+	s := w.markKey()
+	if !regexp.MustCompile("^[0-9a-f]{32}$").Match(s.Data["key"]) || len(s.Data) != 1 || s.Immutable == nil || !*s.Immutable {
+		t.Errorf("Secret %+v", s)
+	}
+	if len(s.OwnerReferences) != 1 || s.OwnerReferences[0].UID != account.UID || s.OwnerReferences[0].UID != ds.OwnerReferences[0].UID {
+		t.Errorf("owned by %v", s.OwnerReferences)
+	}
+	spec := ds.Spec.Template.Spec
+	if v := spec.Volumes[1]; v.Secret == nil || v.Secret.SecretName != s.Name || *v.Secret.DefaultMode != 0o444 || spec.Containers[0].VolumeMounts[1].Name != v.Name {
+		t.Errorf("volumes %+v, mounts %+v", spec.Volumes, spec.Containers[0].VolumeMounts)
+	}
+
+	// Other managers, and other versions of the agents, leave it as it is.
+	stop()
+	stop = w.manager(image("registry.example/arpeggio:2"))
+	w.daemonSet(hasImage("registry.example/arpeggio:2"))
+	if again := w.markKey(); again.ResourceVersion != s.ResourceVersion {
+		t.Error("the Secret was written although nothing changed")
+	}
+
+	// A key that is deleted is replaced, and it is said how the agents get the new one.
+	w.delete(s)
+	w.eventually(func(context.Context) error {
+		if again := w.markKey(); again.UID == s.UID || string(again.Data["key"]) == string(s.Data["key"]) {
+			return errors.New("there is no new key")
+		}
+		return nil
+	})
+	w.eventuallyEvent(system, agent, "MarkKeyMade", "restart all of them at once: kubectl -n arpeggio-system delete pods -l")
+
+	// The account is made anew: what it owned is not to be collected.
+	w.delete(account)
+	account = &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: agent}}
+	before := w.markKey()
+	w.create(account)
+	w.eventually(func(context.Context) error {
+		if now := w.markKey(); now.OwnerReferences[0].UID != account.UID || string(now.Data["key"]) != string(before.Data["key"]) {
+			return fmt.Errorf("owned by %v", now.OwnerReferences)
+		}
+		return nil
+	})
+	stop()
+}
+
+// A key that somebody made is his, and one that is of no use hinders only those who need it.
+func TestMarkKeyOfTheUser(t *testing.T) {
+	w := newWorld(t)
+	w.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: agent}})
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: "arpeggio-mark-key"}, StringData: map[string]string{"key": "tooshort"}}
+	w.create(s)
+	w.manager(image("registry.example/arpeggio:1"))
+	w.daemonSet(hasImage("registry.example/arpeggio:1"))
+	w.eventuallyEvent(system, agent, "MarkKeyInvalid", `its entry "key" is not 32 hexadecimal digits`, "kubectl -n arpeggio-system delete secret arpeggio-mark-key")
+	for _, note := range w.eventsIn(system, agent, "MarkKeyInvalid") {
+		if strings.Contains(note, "tooshort") {
+			t.Errorf("the key is told: %s", note)
+		}
+	}
+	if again := w.markKey(); again.ResourceVersion != s.ResourceVersion {
+		t.Error("it was written")
+	}
+	s = w.markKey()
+	s.Data["key"] = []byte("00112233445566778899aabbccddeeff")
+	w.update(s)
+	time.Sleep(700 * time.Millisecond)
+	if again := w.markKey(); again.ResourceVersion != s.ResourceVersion || len(again.OwnerReferences) != 0 {
+		t.Error("it was written")
+	}
+	if n := w.eventsIn(system, agent, "MarkKeyInvalid"); len(n) != 1 {
+		t.Errorf("%q", n)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -88,6 +89,17 @@ func TestRightsSuffice(t *testing.T) {
 	w.update(ds)
 	w.eventuallyEvent(system, agent, "AgentsInstalled", "updated")
 
+	secret := w.markKey()
+	owner := secret.OwnerReferences[0].UID
+	secret.OwnerReferences[0].UID = "of-an-account-that-is-gone"
+	w.update(secret)
+	w.eventually(func(context.Context) error {
+		if got := w.markKey().OwnerReferences[0].UID; got != owner {
+			return fmt.Errorf("the key is owned by %s", got)
+		}
+		return nil
+	})
+
 	w.node("node1", card("eth0", "192.168.1.11/24"))
 	gone := w.node("node2", card("eth0", "192.168.1.12/24"))
 	var l coordinationv1.Lease
@@ -112,6 +124,19 @@ func TestRightsSuffice(t *testing.T) {
 	w.shows("web", "192.168.1.15")
 	w.service("refused", annotated(v1alpha1.AnnotationAddresses, "10.1.1.1"))
 	w.event("refused", v1alpha1.ReasonAllocationFailed)
+
+	w.service("contested")
+	w.shows("contested", "192.168.1.10")
+	w.announcement("contested", announces("192.168.1.10"))
+	w.hears("contested", "192.168.1.10", stranger, v1alpha1.ReasonForeignHost)
+	w.shows("contested", "192.168.1.11")
+	w.ages("192.168.1.10", time.Hour)
+	w.eventually(func(context.Context) error {
+		if w.claim("192.168.1.10") != nil {
+			return errors.New("it is still set aside")
+		}
+		return nil
+	})
 
 	// Another Service of the same name, while the claim of the first is still there.
 	w.get("web", s)

@@ -75,7 +75,7 @@ func (w *world) clear() {
 		namespaces = append(namespaces, w.namespace)
 	}
 	for _, ns := range namespaces {
-		for _, o := range []client.Object{&coordinationv1.Lease{}, &v1alpha1.VIPAnnouncement{}, &appsv1.DaemonSet{}, &corev1.ServiceAccount{}, &discoveryv1.EndpointSlice{}} {
+		for _, o := range []client.Object{&coordinationv1.Lease{}, &v1alpha1.VIPAnnouncement{}, &appsv1.DaemonSet{}, &corev1.ServiceAccount{}, &corev1.Secret{}, &discoveryv1.EndpointSlice{}} {
 			if err := w.client.DeleteAllOf(ctx, o, client.InNamespace(ns)); err != nil {
 				w.t.Fatal(err)
 			}
