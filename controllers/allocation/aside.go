@@ -4,6 +4,7 @@ package allocation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -75,29 +76,47 @@ func readContests(a *v1alpha1.VIPAnnouncement) []ipam.Contest {
 func (r *Reconciler) settle(ctx context.Context, s *corev1.Service, d ipam.Decision) error {
 	for n, x := range d.SetAside {
 		if err := r.mark(ctx, x.Was, x.Aside, v1alpha1.SetAsideReplaced); err != nil {
-			r.takeBack(d.SetAside[n:])
+			r.takeBack(ctx, d.SetAside[n:])
 			return err
 		}
+		contested.WithLabelValues(v1alpha1.SetAsideReplaced).Inc()
 		r.recorder.Record(setAside(s, x))
 	}
 	for _, x := range d.Pause {
 		if err := r.mark(ctx, x.Was, x.Yielded, v1alpha1.SetAsideYielded); err != nil {
 			return err
 		}
+		contested.WithLabelValues(v1alpha1.SetAsideYielded).Inc()
 		r.recorder.Record(yielded(s, x))
 	}
 	return nil
 }
 
-// takeBack undoes in the inventory that claims are set aside.
-func (r *Reconciler) takeBack(list []ipam.Replacement) {
+// takeBack has the inventory know the claims as they are, which it took to be set aside.
+func (r *Reconciler) takeBack(ctx context.Context, list []ipam.Replacement) {
 	for _, x := range list {
-		r.inventory.Claimed(x.Was)
+		now := x.Was
+		o, err := r.read(ctx, x.Was)
+		if err == nil {
+			now, _ = inventory.ReadClaim(o) // its name is an address: it was found by it
+		}
+		r.inventory.Claimed(now)
+		if apierrors.IsNotFound(err) {
+			r.inventory.Forget(now)
+		}
 	}
 }
 
-// mark writes to a claim that another host uses its address, if it is still the claim that
-// was looked at.
+// read reads a claim from the API server.
+func (r *Reconciler) read(ctx context.Context, c ipam.Claim) (*networkingv1.IPAddress, error) {
+	var o networkingv1.IPAddress
+	if err := r.live.Get(ctx, types.NamespacedName{Name: c.Address.String()}, &o); err != nil {
+		return nil, fmt.Errorf("reading the claim of %s: %w", c.Address, err)
+	}
+	return &o, nil
+}
+
+// mark writes to a claim that another host uses its address.
 func (r *Reconciler) mark(ctx context.Context, was, is ipam.Claim, kind string) error {
 	return r.change(ctx, was, func(o *networkingv1.IPAddress) {
 		metav1.SetMetaDataLabel(&o.ObjectMeta, v1alpha1.LabelSetAside, kind)
@@ -117,16 +136,16 @@ func (r *Reconciler) resume(ctx context.Context, c ipam.Claim) error {
 
 // change writes labels and annotations of a claim, if it is still the one that was looked at.
 func (r *Reconciler) change(ctx context.Context, was ipam.Claim, apply func(*networkingv1.IPAddress)) error {
-	var o networkingv1.IPAddress
-	if err := r.live.Get(ctx, types.NamespacedName{Name: was.Address.String()}, &o); err != nil {
-		return fmt.Errorf("reading the claim of %s: %w", was.Address, err)
+	o, err := r.read(ctx, was)
+	if err != nil {
+		return err
 	}
-	if now, ok := inventory.ReadClaim(&o); !ok || now.ID != was.ID || now.Service != was.Service {
-		return apierrors.NewConflict(networkingv1.Resource("ipaddresses"), o.Name, fmt.Errorf("the cache is behind"))
+	if now, ok := inventory.ReadClaim(o); !ok || now != was {
+		return apierrors.NewConflict(networkingv1.Resource("ipaddresses"), o.Name, errors.New("the cache is behind"))
 	}
 	changed := o.DeepCopy()
 	apply(changed)
-	if err := r.client.Patch(ctx, changed, client.MergeFromWithOptions(&o, client.MergeFromWithOptimisticLock{})); err != nil {
+	if err := r.client.Patch(ctx, changed, client.MergeFromWithOptions(o, client.MergeFromWithOptimisticLock{})); err != nil {
 		return fmt.Errorf("writing to the claim of %s: %w", was.Address, err)
 	}
 	if made, ok := inventory.ReadClaim(changed); ok {

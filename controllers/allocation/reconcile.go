@@ -67,6 +67,7 @@ func (r *Reconciler) allocate(ctx context.Context, s *corev1.Service) error {
 	}
 	for _, c := range d.Keep {
 		if err := r.own(ctx, s, c); err != nil {
+			r.takeBack(ctx, d.SetAside)
 			return err
 		}
 	}
@@ -107,7 +108,7 @@ func (r *Reconciler) claim(ctx context.Context, s *corev1.Service) (ipam.Decisio
 		d := r.inventory.Decide(q, s.Labels, ns.Labels)
 		stale, err := r.take(ctx, s, d)
 		if err != nil || stale {
-			r.takeBack(d.SetAside)
+			r.takeBack(ctx, d.SetAside)
 		}
 		if err != nil || !stale {
 			return d, err

@@ -4,6 +4,7 @@ package allocation
 
 import (
 	"context"
+	"errors"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -35,7 +36,7 @@ const workers = 8
 
 // Setup adds the controller to the manager.
 func (r *Reconciler) Setup(mgr manager.Manager) error {
-	if err := r.setupSweep(mgr); err != nil {
+	if err := errors.Join(register(), r.setupSweep(mgr)); err != nil {
 		return err
 	}
 	return builder.ControllerManagedBy(mgr).

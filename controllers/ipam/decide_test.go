@@ -154,11 +154,14 @@ func TestDecide(t *testing.T) {
 }
 
 // FuzzDecide plays Services that come, go and change their minds against pools that do
-// too. Whatever happens, no address has two owners, only handable addresses are newly
-// given, and a second question gets the answer "keep".
+// too, while other hosts use their addresses. Whatever happens, no address has two owners,
+// only handable addresses are newly given, nobody loses an address but for another one or
+// because its families changed, at most three are set aside for one card, and a second
+// question gets the answer "keep".
 func FuzzDecide(f *testing.F) {
 	f.Add([]byte("\x01\x02\x03\x04\x05\x06\x07\x08\x09\x10\x11\x12"))
 	f.Add([]byte("aAbBcCdDeEfFgGhHiIjJkKlLmMnNoOpPqQ"))
+	f.Add([]byte("\x00\x02\x00\x00\x22\x00\x01\x22\x00\x02\x22\x00\x00\x22\x00\x00\x22\x00\x00\x22\x00\x00\x22\x00"))
 	specs := []PoolSpec{
 		{Name: "a", Addresses: []string{"10.0.0.250-10.0.1.5", "fd00::/126"}},
 		{Name: "b", Addresses: []string{"10.0.1.4-10.0.1.9"}, Priority: 1},
@@ -188,7 +191,19 @@ func FuzzDecide(f *testing.F) {
 			if script[1]&16 != 0 {
 				r.Pool = []string{"a", "b", "c", "gone"}[script[1]>>6]
 			}
+			had := l.Of(r.Service)
+			if script[1]&32 != 0 {
+				for _, c := range had {
+					r.Contested = append(r.Contested, Contest{Address: c.Address, MAC: "02:00:00:00:00:0" + string('0'+rune(script[0]&1))})
+				}
+			}
 			d := Decide(r, pools, l)
+			for _, c := range had {
+				if has := d.Addresses(r.Families); slices.Contains(r.Families, FamilyOf(c.Address)) &&
+					!slices.ContainsFunc(has, func(o Claim) bool { return FamilyOf(o.Address) == FamilyOf(c.Address) }) {
+					t.Fatalf("%v loses %v: %s", r.Service, c.Address, contests(d))
+				}
+			}
 			if d.Refusal == nil && len(d.Keep)+len(d.Take) == 0 {
 				t.Fatal("nothing given, and no reason")
 			}
@@ -205,9 +220,18 @@ func FuzzDecide(f *testing.F) {
 			for _, c := range d.Release {
 				l.Drop(c.Address, c.ID)
 			}
+			for _, s := range d.SetAside {
+				l.Put(s.Aside)
+			}
+			cards := map[string]int{}
+			for _, c := range l.aside {
+				if cards[c.Aside.MAC]++; cards[c.Aside.MAC] > maxPerMAC {
+					t.Fatalf("%d are set aside for %s", cards[c.Aside.MAC], c.Aside.MAC)
+				}
+			}
 			again := Decide(r, pools, l)
-			if len(again.Take)+len(again.Release) != 0 {
-				t.Fatalf("asked again: %s, before: %s", said(again), said(d))
+			if len(again.Take)+len(again.Release)+len(again.SetAside) != 0 {
+				t.Fatalf("asked again: %s, before: %s", contests(again), contests(d))
 			}
 			seen := map[netip.Addr]Service{}
 			for s := range l.of {
