@@ -18,7 +18,7 @@ func TestAnnouncementMovesAKernelsEntry(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	client, one, two := l.host("client"), l.node("node1"), l.node("node2")
-	one.speak()
+	l.speak(one)
 	for _, addr := range vips {
 		client.talk(addr)
 		eventually(t, time.Second, "resolved", func() bool {
@@ -66,7 +66,7 @@ func TestAnnouncementFollowsTheVoice(t *testing.T) {
 func TestMarksPassTheSegment(t *testing.T) {
 	l := newLab(t)
 	speaker, asker := l.node("node1"), l.node("node2")
-	speaker.speak()
+	l.speak(speaker)
 	nonce := uint32(100)
 	for _, addr := range vips {
 		for _, to := range []neighbor.MAC{neighbor.Broadcast(), speaker.mac} {

@@ -24,7 +24,7 @@ func TestToolsAndKernelsResolveAVIP(t *testing.T) {
 	l := newLab(t)
 	client, n := l.host("client"), l.node("node1")
 	client.wantAnswer("")
-	n.speak()
+	l.speak(n)
 	client.wantAnswer(n.mac.String())
 	for _, addr := range vips {
 		client.talk(addr)
@@ -41,7 +41,7 @@ func TestDuplicateAddressDetectionIsDefended(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	client, n := l.host("client"), l.node("node1")
-	n.speak()
+	l.speak(n)
 	if out, err := client.run("arping", "-D", "-c", "2", "-w", "3", "-I", "eth0", vip4.String()); err == nil {
 		t.Errorf("arping -D found %v free:\n%s", vip4, out)
 	}
@@ -65,7 +65,7 @@ func TestRouterFlagReachesTheNeighbour(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	client, n := l.host("client"), l.node("node1")
-	n.speak()
+	l.speak(n)
 	client.talk(vip6)
 	eventually(t, time.Second, "resolved as a host", func() bool {
 		return client.entry(vip6) == "lladdr "+n.mac.String()+" REACHABLE"
@@ -83,7 +83,7 @@ func TestShutGateIsSilent(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	client, n := l.host("client"), l.node("node1")
-	n.speak()
+	l.speak(n)
 	n.hang()
 	client.wantAnswer("")
 	if c := n.Counters(); c.Drops[neighbor.DropLoopLate] == 0 || c.Replies != 0 {
@@ -101,7 +101,7 @@ func TestShutGateIsSilent(t *testing.T) {
 func TestStaleFramesAreNotAnswered(t *testing.T) {
 	l := newLab(t)
 	client, asker, n := l.host("client"), l.node("node2"), l.node("node1")
-	n.speak()
+	l.speak(n)
 	var questions [][]byte
 	for _, addr := range vips {
 		q, ok := neighbor.Question(asker.Table().Self(), addr, n.mac, neighbor.OwnAddress, neighbor.Mark{})
@@ -137,7 +137,7 @@ func TestStaleFramesAreNotAnswered(t *testing.T) {
 func TestTaggedFramesOfAnotherVLANAreNotOurs(t *testing.T) {
 	l := newLab(t)
 	client, n := l.host("client"), l.node("node1")
-	n.speak()
+	l.speak(n)
 	self := neighbor.Self{MAC: client.mac, IPv4: vip4.Prev(), LinkLocal: netip.MustParseAddr("fe80::c")}
 	for _, addr := range vips {
 		q, ok := neighbor.Question(self, addr, n.mac, neighbor.OwnAddress, neighbor.Mark{})
@@ -163,7 +163,7 @@ func TestTaggedFramesOfAnotherVLANAreNotOurs(t *testing.T) {
 func TestAnsweringDoesNotAllocate(t *testing.T) {
 	l := newLab(t)
 	client, n := l.host("client"), l.node("node1")
-	n.speak()
+	l.speak(n)
 	const times = 2000
 	for _, addr := range vips {
 		q, ok := neighbor.Question(neighbor.Self{MAC: client.mac, LinkLocal: netip.MustParseAddr("fe80::c")},
@@ -219,7 +219,7 @@ func (h *host) transmit(frames ...[]byte) {
 func TestUnicastToAnotherCardIsNotOurs(t *testing.T) {
 	l := newLab(t)
 	client, n := l.host("client"), l.node("node1")
-	n.speak()
+	l.speak(n)
 	n.ip("link set eth0 promisc on")
 	other := neighbor.MAC{2, 0, 0, 0, 0, 0x99}
 	q, _ := neighbor.Question(neighbor.Self{MAC: client.mac, IPv4: vip4.Prev()}, vip4, other, neighbor.OwnAddress, neighbor.Mark{})

@@ -81,8 +81,7 @@ func memory() (heap uint64, goroutines int) {
 func TestFloodIsCountedAndNotKept(t *testing.T) {
 	l := newLab(t)
 	client, attacker, n := l.host("client"), l.host("attacker"), l.node("node1")
-	n.speak()
-	eventually(t, 3*time.Second, "known to the bridge", l.knows("node1", neighbor.SolicitedNode(vip6)))
+	l.speak(n)
 	n.fitted(2)
 	for len(n.states) > 0 {
 		<-n.states

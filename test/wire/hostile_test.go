@@ -118,8 +118,7 @@ func TestHostileFramesAreDroppedByName(t *testing.T) {
 	// A switch does not look into packets. A bridge does, if its kernel has br_netfilter.
 	_, _ = l.bench.run("sysctl", "-q", "-w", "net.bridge.bridge-nf-call-ip6tables=0")
 	client, n := l.host("client"), l.node("node1")
-	n.speak()
-	eventually(t, 3*time.Second, "known to the bridge", l.knows("node1", neighbor.SolicitedNode(vip6)))
+	l.speak(n)
 	n.fitted(2)
 	for _, tc := range append(hostileARP(client, n), hostileNDP(client, n)...) {
 		before := n.Counters()
@@ -158,8 +157,7 @@ func TestOversizedFrames(t *testing.T) {
 	for _, port := range []string{"client", "node1"} {
 		l.bench.ip("link set " + port + " mtu 9000")
 	}
-	n.speak()
-	eventually(t, 3*time.Second, "known to the bridge", l.knows("node1", neighbor.SolicitedNode(vip6)))
+	l.speak(n)
 	padding := make([]byte, 8000)
 	before := n.Counters()
 	client.transmit(append(arpFrame(neighbor.Broadcast(), arp.OperationRequest, client.mac, client.ipv4(), neighbor.MAC{}, vip4), padding...))

@@ -107,8 +107,7 @@ func TestRepliesAsTcpdumpSeesThem(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	client, n := l.host("client"), l.node("node1")
-	n.speak()
-	eventually(t, 3*time.Second, "known to the bridge", l.knows("node1", neighbor.SolicitedNode(vip6)))
+	l.speak(n)
 	me4, me6 := client.ipv4(), client.linkLocal()
 	nothing, everyone := neighbor.MAC{}, neighbor.Broadcast()
 	ask := func(frame []byte) captured {

@@ -300,6 +300,20 @@ func (n *node) table(voice bool, others ...netip.Addr) *neighbor.Table {
 
 func (n *node) speak() { n.SetTable(n.table(true)) }
 
+// speak has the node speak, and waits until the switch knows.
+func (l *lab) speak(n *node) {
+	l.t.Helper()
+	n.speak()
+	l.known(n)
+}
+
+// known waits until the switch knows the node as a member of the VIP's group.
+func (l *lab) known(n *node) {
+	l.t.Helper()
+	port := strings.TrimPrefix(n.ns, l.id+"-")
+	eventually(l.t, 3*time.Second, port+" known to the bridge", l.knows(port, neighbor.SolicitedNode(vip6)))
+}
+
 // answers asks by arping or ndisc6 and gives the MACs that answered within a second, each
 // once.
 func (h *host) answers(addr netip.Addr) []string {

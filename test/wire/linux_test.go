@@ -245,8 +245,7 @@ func TestNewMACOfACardMovesItsNeighbours(t *testing.T) {
 	l := newLab(t)
 	client, n := l.host("client"), l.node("node1")
 	w := watch(t, &host{t: t, ns: n.ns})
-	n.speak()
-	eventually(t, 3*time.Second, "known to the bridge", l.knows("node1", neighbor.SolicitedNode(vip6)))
+	l.speak(n)
 	for _, addr := range vips {
 		client.talk(addr)
 		client.wantAt(addr, n.mac, "resolved")

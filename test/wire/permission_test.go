@@ -151,6 +151,7 @@ func TestPortRunsAsAnyUserWithAPermittedFileCapability(t *testing.T) {
 	if lines[1] != "port true false <nil>" || lines[2] != noCapability {
 		t.Errorf("%q, %q", lines[1], lines[2])
 	}
+	eventually(t, 3*time.Second, "known to the bridge", l.knows("node1", neighbor.SolicitedNode(vip6)))
 	client.wantAnswer(h.mac.String())
 }
 

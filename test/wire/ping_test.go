@@ -30,7 +30,7 @@ func TestPingsOfAnySizeAreAnsweredAsTheyAre(t *testing.T) {
 	l := newLab(t)
 	client, n := l.host("client"), l.node("node1")
 	n.pinged(true)
-	eventually(t, 3*time.Second, "known to the bridge", l.knows("node1", neighbor.SolicitedNode(vip6)))
+	l.known(n)
 	stop := client.capture(n.mac.String())
 	for _, addr := range vips {
 		for _, size := range []int{0, 1, 56, 57, 1000, 1452} {
@@ -70,7 +70,7 @@ func TestPingOfAnotherSubnetIsAnsweredByItsRouter(t *testing.T) {
 	far.ip("route add default via 198.51.100.1")
 	far.ip("-6 route add default via 2001:db8:1::1")
 	n.pinged(true)
-	eventually(t, 3*time.Second, "known to the bridge", l.knows("node1", neighbor.SolicitedNode(vip6)))
+	l.known(n)
 	for _, addr := range vips {
 		if got := far.answered(addr); got != "3" {
 			t.Errorf("ping %v over a router: %s answers", addr, got)

@@ -92,7 +92,7 @@ func TestPortSurvivesAFlapOfTheLink(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	client, n := l.host("client"), l.node("node1")
-	n.speak()
+	l.speak(n)
 	client.wantAnswer(n.mac.String())
 	n.ip("link set eth0 down")
 	eventually(t, time.Second, "the port knows", func() bool { return !n.Ready() })
@@ -115,7 +115,7 @@ func TestPortSurvivesItsInterface(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	client, n := l.host("client"), l.node("node1")
-	n.speak()
+	l.speak(n)
 	client.wantAnswer(n.mac.String())
 	old := n.mac
 	n.ip("link del eth0")

@@ -12,8 +12,6 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-
-	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
 )
 
 // minutesEnv is for how many minutes a kernel probes; without it some seconds.
@@ -119,8 +117,7 @@ func TestKernelThatProbesKeepsItsEntries(t *testing.T) {
 	l := newLab(t)
 	client, n := l.host("client"), l.node("node1")
 	client.hasty()
-	n.speak()
-	eventually(t, 3*time.Second, "known to the bridge", l.knows("node1", neighbor.SolicitedNode(vip6)))
+	l.speak(n)
 	updates, send := client.neighbours(), client.traffic(vips...)
 	lives := map[netip.Addr]*life{vip4: {}, vip6: {}}
 	tick := time.NewTicker(100 * time.Millisecond)

@@ -92,8 +92,7 @@ func TestStatementsPassTheSegmentAndChangeNoCache(t *testing.T) {
 	l := newLab(t)
 	speaker, sayer := l.node("node1"), l.node("node2")
 	knows, learns := l.host("knows"), l.host("learns")
-	speaker.speak()
-	eventually(t, 3*time.Second, "known to the bridge", l.knows("node1", neighbor.SolicitedNode(vip6)))
+	l.speak(speaker)
 	learns.sysctl("net.ipv4.conf.eth0.arp_accept=1",
 		"net.ipv6.conf.eth0.forwarding=1", "net.ipv6.conf.eth0.accept_untracked_na=1")
 	for _, addr := range vips {
