@@ -5,7 +5,6 @@ package wire
 import (
 	"errors"
 	"net/netip"
-	"slices"
 	"sync"
 
 	"golang.org/x/net/bpf"
@@ -138,15 +137,12 @@ const leastLimit = 64
 func (f *filters) fitOne(k filter.Kind, asked, witnesses filter.Set, valid func() bool) bool {
 	for {
 		f.mu.Lock()
-		s, limit, old := f.sockets[k], f.limit[k], f.current[k].Code
+		s, limit, there := f.sockets[k], f.limit[k], f.current[k].Of(asked, witnesses)
 		f.mu.Unlock()
-		if s == nil || limit < leastLimit {
+		if s == nil || there || limit < leastLimit {
 			return false
 		}
 		built := filter.Build(k, asked, witnesses, limit) // without the lock: it takes its time
-		if slices.Equal(built.Code, old) {
-			return false
-		}
 		done, again := f.replace(k, s, built, valid)
 		if !again {
 			return done

@@ -201,3 +201,27 @@ func TestErrorsNameTheRemedy(t *testing.T) {
 		t.Errorf("a permission missing: %v", err)
 	}
 }
+
+// What SetTable costs the control loop, with as many addresses as there may be, and what the
+// filters of them cost another goroutine. Scattered ones are the worst case.
+func BenchmarkFilters(b *testing.B) {
+	var scattered []netip.Addr
+	for i := range 5000 {
+		scattered = append(scattered, netip.AddrFrom4([4]byte{10, byte(i * 7), byte(i >> 3), byte(i * 37)}))
+	}
+	for name, addrs := range map[string][]netip.Addr{"pool": many(5000), "scattered": scattered} {
+		var f filters
+		f.add(filter.ARP, &slot{})
+		t := tableOf(addrs...)
+		b.Run("fit/"+name, func(b *testing.B) {
+			for b.Loop() {
+				f.fit(always(t))
+			}
+		})
+		b.Run("widen/"+name, func(b *testing.B) {
+			for b.Loop() {
+				f.widen(t)
+			}
+		})
+	}
+}

@@ -4,6 +4,7 @@ package filter
 
 import (
 	"net/netip"
+	"slices"
 	"sort"
 
 	"golang.org/x/net/bpf"
@@ -39,7 +40,13 @@ type Filter struct {
 	Code []bpf.Instruction
 
 	general          bool
-	asked, witnesses Set
+	asked, witnesses Set // what passes
+	of               [2]Set
+}
+
+// Of tells whether the filter was built of these very sets.
+func (f Filter) Of(asked, witnesses Set) bool {
+	return f.of[0] != nil && slices.Equal(f.of[0], asked) && slices.Equal(f.of[1], witnesses)
 }
 
 // Covers tells whether everything about an address passes that would pass a filter built for it;
@@ -60,8 +67,9 @@ func General(k Kind) Filter {
 // only ARP and NDP know, in at most limit instructions. What it takes to get there is precision:
 // where even one interval is too much, the filter is the general one, however long.
 func Build(k Kind, asked, witnesses Set, limit int) Filter {
+	of := [2]Set{slices.Concat(Set{}, asked), witnesses} // not nil, even of no address
 	build := func(intervals int) Filter {
-		f := Filter{asked: asked.coarse(intervals), witnesses: witnesses.coarse(intervals)}
+		f := Filter{asked: asked.coarse(intervals), witnesses: witnesses.coarse(intervals), of: of}
 		f.Code = compile(k, f.asked, f.witnesses)
 		return f
 	}
@@ -76,7 +84,9 @@ func Build(k Kind, asked, witnesses Set, limit int) Filter {
 		return len(f.Code) <= limit
 	})
 	if i == most-1 {
-		return General(k)
+		f = General(k)
+		f.of = of
+		return f
 	}
 	return build(most - 1 - i)
 }

@@ -301,3 +301,20 @@ func TestRoomForNothingIsTheGeneralFilter(t *testing.T) {
 		}
 	}
 }
+
+// Whoever has the filter of a set needs no other one of it.
+func TestFilterKnowsItsSets(t *testing.T) {
+	one, two := set(vip4), set(gate4)
+	for _, limit := range []int{MaxInstructions, 3} {
+		f := Build(ARP, one, two, limit)
+		if !f.Of(set(vip4), set(gate4)) || f.Of(two, one) || f.Of(one, nil) || f.Of(nil, two) {
+			t.Errorf("limit %d: of %v", limit, f.of)
+		}
+	}
+	if f := Build(ARP, nil, nil, MaxInstructions); !f.Of(nil, nil) || f.Of(one, nil) {
+		t.Error("of no address")
+	}
+	if General(ARP).Of(nil, nil) {
+		t.Error("the general filter is of no set")
+	}
+}
