@@ -220,7 +220,6 @@ func (l *loop) settleConflict(o conflict.Output) {
 		if delete(l.controls, path); len(o.Addrs) > 0 {
 			l.controls[path] = o.Addrs
 		}
-		l.moved = true
 		l.republish()
 	case conflict.AskControl:
 		if !l.ports.probe(o.Interface, o.Addr, neighbor.Broadcast()) { // no address to ask with

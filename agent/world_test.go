@@ -82,10 +82,14 @@ type machine struct {
 }
 
 func newWorld(t *testing.T, nodes ...string) *world {
-	w := &world{
-		t: t, segment: wiretest.NewSegment(), nodes: map[string]*machine{},
-		leases: map[string]*coordinationv1.Lease{}, announcements: map[types.NamespacedName]*v1alpha1.VIPAnnouncement{},
-	}
+	w := &world{}
+	w.begin(t, nodes...)
+	return w
+}
+
+func (w *world) begin(t *testing.T, nodes ...string) {
+	w.t, w.segment, w.nodes = t, wiretest.NewSegment(), map[string]*machine{}
+	w.leases, w.announcements = map[string]*coordinationv1.Lease{}, map[types.NamespacedName]*v1alpha1.VIPAnnouncement{}
 	w.segment.Host(neighbor.MAC{2, 0, 0, 0, 0, 0xfe}, netip.MustParseAddr(gateway4), netip.MustParseAddr(gateway6))
 	w.segment.Tap(w.hear)
 	for _, n := range nodes {
@@ -96,7 +100,6 @@ func newWorld(t *testing.T, nodes ...string) *world {
 			m.kill()
 		}
 	})
-	return w
 }
 
 // boot starts a node's agent.
