@@ -41,12 +41,12 @@ type Filter struct {
 
 	general          bool
 	asked, witnesses Set // what passes
-	of               [2]Set
+	of               *[2]Set // what was asked for; nil: whatever comes
 }
 
 // Of tells whether the filter was built of these very sets.
 func (f Filter) Of(asked, witnesses Set) bool {
-	return f.of[0] != nil && slices.Equal(f.of[0], asked) && slices.Equal(f.of[1], witnesses)
+	return f.of != nil && slices.Equal(f.of[0], asked) && slices.Equal(f.of[1], witnesses)
 }
 
 // Covers tells whether everything about an address passes that would pass a filter built for it;
@@ -67,7 +67,7 @@ func General(k Kind) Filter {
 // only ARP and NDP know, in at most limit instructions. What it takes to get there is precision:
 // where even one interval is too much, the filter is the general one, however long.
 func Build(k Kind, asked, witnesses Set, limit int) Filter {
-	of := [2]Set{slices.Concat(Set{}, asked), witnesses} // not nil, even of no address
+	of := &[2]Set{asked, witnesses}
 	build := func(intervals int) Filter {
 		f := Filter{asked: asked.coarse(intervals), witnesses: witnesses.coarse(intervals), of: of}
 		f.Code = compile(k, f.asked, f.witnesses)
