@@ -40,7 +40,7 @@ type Filter struct {
 	Code []bpf.Instruction
 
 	general          bool
-	asked, witnesses Set // what passes
+	asked, witnesses Set     // what passes
 	of               *[2]Set // what was asked for; nil: whatever comes
 }
 
