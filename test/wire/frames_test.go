@@ -4,7 +4,6 @@ package wire
 
 import (
 	"encoding/binary"
-	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -125,7 +124,7 @@ type advertised struct {
 func (a advertised) target() (macs []string) {
 	for _, o := range a.Options {
 		if l, ok := o.(*ndp.LinkLayerAddress); ok {
-			macs = append(macs, net.HardwareAddr(l.Addr).String())
+			macs = append(macs, l.Addr.String())
 			if l.Direction != ndp.Target {
 				macs = append(macs, "as the source")
 			}
