@@ -8,7 +8,10 @@
 // from frame to answer allocates nothing and takes no lock, but for the tenth of a second
 // after a higher voice was heard, when it shares one with what else the port sends; a
 // socket that dies, an interface that goes or comes, a missing permission or a full queue
-// are survived, counted and shown, never spun on.
+// are survived, counted and shown, never spun on. The kernel drops what is about no address
+// of the table (package filter), and never what is about one. Echo requests have sockets of
+// their own while the table wants them answered, and neither their number nor a failure there
+// touches ARP and neighbor discovery.
 //
 // It puts no address on any interface and needs no capability but NET_RAW, which it raises
 // only for the moment in which a socket is opened. It decides nothing: who speaks for an
