@@ -238,7 +238,7 @@ func (l *lab) port(h *host) *node {
 
 // ahead is by how much the control loop of a test ticks early: on a machine that is busy with
 // many tests at once it may come late, and its gate is to be shut by hang alone.
-const ahead = 200 * time.Millisecond
+const ahead = time.Second
 
 // hang stops the control loop, and waits until the gate is shut.
 func (n *node) hang() {
