@@ -242,7 +242,8 @@ func (l *loop) settleConflict(o conflict.Output) {
 	}
 }
 
-// askOthers asks everyone for an address, with a mark: peers know whose question it is.
+// askOthers asks everyone for an address, with a mark: peers know whose question it is. A probe
+// shows no address of this node; other questions do, for many proxies answer only those.
 func (l *loop) askOthers(o conflict.Ask) {
 	r := l.byAddr[o.Addr]
 	if r == nil {
@@ -253,7 +254,11 @@ func (l *loop) askOthers(o conflict.Ask) {
 	if i, ok := l.ports.links[o.Interface]; ok && o.Probe && o.Addr.Is6() {
 		l.ports.send(o.Interface, conflict.Solicitation(l.ports.self(i), o.Addr, mark))
 	}
-	l.ports.say(o.Interface, o.Addr, []neighbor.MAC{neighbor.Broadcast()}, neighbor.ZeroSender, mark)
+	form := neighbor.OwnAddress
+	if o.Probe {
+		form = neighbor.ZeroSender
+	}
+	l.ports.say(o.Interface, o.Addr, []neighbor.MAC{neighbor.Broadcast()}, form, mark)
 }
 
 // reported takes who uses an address besides this node, and tells users of those that are new.

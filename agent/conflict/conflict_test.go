@@ -26,9 +26,13 @@ type host struct {
 	has   map[netip.Addr]bool // answers for these
 	proxy bool                // answers for everything
 	mute  bool
+
+	beyond netip.Prefix // answers for all that is not in it
 }
 
-func (h *host) answers(a netip.Addr) bool { return !h.mute && (h.proxy || h.has[a]) }
+func (h *host) answers(a netip.Addr) bool {
+	return !h.mute && (h.proxy || h.has[a] || h.beyond.IsValid() && !h.beyond.Contains(a))
+}
 
 // lan drives a Set: time goes by as the Set wants it to.
 type lan struct {
@@ -341,6 +345,21 @@ func TestHysteresis(t *testing.T) {
 	if len(l.log) != 1 {
 		t.Errorf("%d reports", len(l.log))
 	}
+}
+
+// A router may have one address as a host, and answer for all beyond it as a proxy.
+func TestHostHereProxyThere(t *testing.T) {
+	off := netip.MustParseAddr("198.18.7.40")
+	h := stands(router, vip)
+	h.beyond = subnet
+	l := newLAN(t, 9, h)
+	for _, a := range []netip.Addr{vip, off} {
+		l.follow(Place{Addr: a, Role: Speak})
+		l.claims(h, a)
+	}
+	l.run(2 * ReportInterval)
+	l.finds(vip, Finding{Card: router, Reason: ForeignHost})
+	l.finds(off, Finding{Card: router, Reason: ProxyAnswers})
 }
 
 // Two facts of one card: first its node is not known, then it is.

@@ -19,10 +19,12 @@ const (
 	proxyAnswers = 2
 )
 
-// suspect is a card on a path.
+// suspect is a card on a path, and the subnet of which it answered for an address: a router may
+// be a host of its own subnet and a proxy for all others.
 type suspect struct {
 	path
-	card MAC
+	card   MAC
+	subnet netip.Prefix
 }
 
 // verdict is what a card was found to be.
@@ -44,11 +46,11 @@ const (
 // control is the round of control questions on a path.
 type control struct {
 	stage   stage
-	at      Time // of the next stage; idle: no round before
-	subnet  netip.Prefix
-	waiting []MAC         // for the next round
-	asking  []MAC         // about whom this round is
-	answers map[MAC]uint8 // of these, a bit a question
+	at      Time             // of the next stage; idle: no round before
+	waiting []suspect        // for the next rounds
+	asking  []suspect        // about whom this round is: all of one subnet
+	all     map[suspect]bool // both
+	answers map[MAC]uint8    // of those asked about, a bit a question
 	addrs   []netip.Addr
 }
 
@@ -62,21 +64,21 @@ func (c *control) due() Time {
 // suspect finds out what a stranger is, from memory or by a round of control questions.
 func (s *Set) suspect(p *place, t *stranger) {
 	at := path{p.Interface, p.Addr.Is6()}
-	if v, ok := s.verdicts[suspect{at, t.card}]; ok && s.now < v.until {
+	who := suspect{at, t.card, p.near}
+	if v, ok := s.verdicts[who]; ok && s.now < v.until {
 		t.reason = v.reason
 		return
 	}
 	c := s.controls[at]
 	if c == nil {
-		c = &control{}
+		c = &control{all: map[suspect]bool{}}
 		s.controls[at] = c
 		s.paths = append(s.paths, at)
 	}
-	if slices.Contains(c.asking, t.card) || slices.Contains(c.waiting, t.card) || len(c.waiting) >= MaxStrangersAll {
+	if c.all[who] || len(c.all) >= MaxStrangersAll {
 		return
 	}
-	c.waiting = append(c.waiting, t.card)
-	c.subnet = subnetOf(p.Place)
+	c.all[who], c.waiting = true, append(c.waiting, who)
 }
 
 // subnetOf is the subnet from which control addresses are drawn: that of the interface if it is
@@ -101,8 +103,19 @@ func (s *Set) control(at path) {
 	}
 	switch c.stage {
 	case idle:
-		c.asking, c.waiting = c.waiting, nil
-		c.answers, c.addrs = map[MAC]uint8{}, s.draw(c.subnet)
+		subnet, waiting := c.waiting[0].subnet, c.waiting
+		c.asking, c.waiting = nil, nil
+		for _, who := range waiting {
+			if who.subnet == subnet {
+				c.asking = append(c.asking, who)
+			} else {
+				c.waiting = append(c.waiting, who)
+			}
+		}
+		c.answers, c.addrs = map[MAC]uint8{}, s.draw(subnet)
+		for _, who := range c.asking {
+			c.answers[who.card] = 0
+		}
 		c.stage, c.at = listening, s.now+controlListen
 		s.tell(Listen{Interface: at.name, V6: at.v6, Addrs: c.addrs})
 	case listening, asked:
@@ -112,7 +125,10 @@ func (s *Set) control(at path) {
 		c.stage, c.at = c.stage+1, s.now+controlWait
 	case repeated:
 		s.verdict(at, c)
-		*c = control{at: s.now + controlGap, waiting: c.waiting, subnet: c.subnet}
+		for _, who := range c.asking {
+			delete(c.all, who)
+		}
+		*c = control{at: s.now + controlGap, waiting: c.waiting, all: c.all}
 		s.tell(Listen{Interface: at.name, V6: at.v6})
 	}
 }
@@ -153,8 +169,9 @@ func (s *Set) controlled(h Sound) {
 	if c == nil || c.stage < asked {
 		return
 	}
-	if i := slices.Index(c.addrs, h.Addr); i >= 0 && slices.Contains(c.asking, h.Card) {
-		c.answers[h.Card] |= 1 << i
+	answers, asked := c.answers[h.Card]
+	if i := slices.Index(c.addrs, h.Addr); i >= 0 && asked {
+		c.answers[h.Card] = answers | 1<<i
 	}
 }
 
@@ -165,20 +182,21 @@ func (s *Set) verdict(at path, c *control) {
 			delete(s.verdicts, who)
 		}
 	}
-	found := map[MAC]Reason{}
-	for _, card := range c.asking {
-		found[card] = ForeignHost
-		if bits.OnesCount8(c.answers[card]) >= proxyAnswers {
-			found[card] = ProxyAnswers
+	found := map[suspect]Reason{}
+	for _, who := range c.asking {
+		found[who] = ForeignHost
+		if bits.OnesCount8(c.answers[who.card]) >= proxyAnswers {
+			found[who] = ProxyAnswers
 		}
 		if len(s.verdicts) < MaxStrangersAll {
-			s.verdicts[suspect{at, card}] = verdict{found[card], s.now + verdictFor}
+			s.verdicts[who] = verdict{found[who], s.now + verdictFor}
 		}
 	}
 	for _, p := range s.placesOn(at) {
 		for i := range p.strangers {
-			if t := &p.strangers[i]; t.reason == 0 && found[t.card] != 0 {
-				s.judge(p, t, found[t.card])
+			t := &p.strangers[i]
+			if r := found[suspect{at, t.card, p.near}]; t.reason == 0 && r != 0 {
+				s.judge(p, t, r)
 			}
 		}
 		s.place(p)

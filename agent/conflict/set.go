@@ -44,6 +44,7 @@ type place struct {
 	Place
 
 	lease     string
+	near      netip.Prefix // from which control addresses are drawn
 	strangers []stranger
 	due       Time // as the queue has it
 	slot      int  // in the queue; -1: not there
@@ -132,7 +133,7 @@ func (s *Set) set(p *place, v Place) {
 	if was.equal(v) {
 		return
 	}
-	p.Place = v
+	p.Place, p.near = v, subnetOf(v)
 	s.drop(p, func(t stranger) bool { return t.node != "" && slices.Contains(v.Kernels, t.node) })
 	switch {
 	case was.Role != v.Role && v.Role == Probe:

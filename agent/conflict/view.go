@@ -89,8 +89,8 @@ type Finding struct {
 // Report.
 type Output interface{ output() }
 
-// Ask is a question for an address that is to be sent to everyone: marked, by IPv4 with the
-// sender 0.0.0.0. Of Probe, IPv6: in the form of duplicate address detection (Solicitation) and in
+// Ask is a marked question for an address that is to be sent to everyone. Of Probe: by IPv4 with
+// the sender 0.0.0.0; by IPv6 in the form of duplicate address detection (Solicitation) and in
 // that of an ordinary question, as some hosts answer only the one.
 type Ask struct {
 	Interface string
