@@ -71,11 +71,11 @@ func TestQuestionsAndReplies(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	env := func(m map[string]string) func(string) string { return func(k string) string { return m[k] } }
-	got, err := readOptions(env(map[string]string{"BENCH_SECONDS": "1", "BENCH_RATES": "100,200", "BENCH_ONLY": "rate,flood"}))
+	got, err := readOptions(env(map[string]string{"BENCH_SECONDS": "1", "BENCH_RATES": "100,200", "BENCH_MOST": "7", "BENCH_ONLY": "rate,flood"}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(options{1, []int{100, 200}, []string{"rate", "flood"}}, got, cmp.AllowUnexported(options{})); diff != "" {
+	if diff := cmp.Diff(options{1, []int{100, 200}, 100000, 7, []string{"rate", "flood"}}, got, cmp.AllowUnexported(options{})); diff != "" {
 		t.Error(diff)
 	}
 	if got.wants("latency") || !got.wants("rate") || !(options{}).wants("latency") {

@@ -9,6 +9,8 @@
 //
 //	BENCH_SECONDS  how long each row is measured, in rounds of a second, 4 by default
 //	BENCH_RATES    requests a second of the rows, 100,1000,10000 by default
+//	BENCH_FLOOD    foreign requests a second of the flood, 100,000 by default
+//	BENCH_MOST     the highest rate that is tried, 200,000 requests a second by default
 //	BENCH_ONLY     scenarios to run, separated by commas, instead of all: latency, rate, flood, announce
 //
 // How it is measured. Three nodes, each a namespace and a process of its own that runs one port, speak for 1, 100 and

@@ -11,22 +11,27 @@ import (
 
 // options say what to measure, and for how long.
 type options struct {
-	seconds int
-	rates   []int
-	only    []string
+	seconds     int
+	rates       []int
+	flood, most int // requests a second
+	only        []string
 }
 
 var scenarios = []string{"latency", "rate", "flood", "announce"}
 
 // readOptions reads the environment; see the package's documentation.
 func readOptions(get func(string) string) (options, error) {
-	o := options{seconds: 4, rates: []int{100, 1000, 10000}}
-	if text := get("BENCH_SECONDS"); text != "" {
+	o := options{seconds: 4, rates: []int{100, 1000, 10000}, flood: 100000, most: 200000}
+	for name, to := range map[string]*int{"BENCH_SECONDS": &o.seconds, "BENCH_FLOOD": &o.flood, "BENCH_MOST": &o.most} {
+		text := get(name)
+		if text == "" {
+			continue
+		}
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {
-			return o, fmt.Errorf("BENCH_SECONDS=%s: want a number, at least 1", text)
+			return o, fmt.Errorf("%s=%s: want a number, at least 1", name, text)
 		}
-		o.seconds = n
+		*to = n
 	}
 	if text := get("BENCH_RATES"); text != "" {
 		o.rates = nil

@@ -11,7 +11,7 @@ import (
 )
 
 // steps are the rates at which it is looked for the highest one that is answered without loss.
-var steps = []int{10000, 20000, 30000, 40000, 60000, 80000, 100000, 120000, 150000, 200000}
+var steps = []int{100, 1000, 5000, 10000, 20000, 30000, 40000, 60000, 80000, 100000, 120000, 150000, 200000}
 
 // highest finds the highest rate answered without loss. A rate gets a second chance, as one pause of the machine is
 // enough to lose a frame.
@@ -21,6 +21,9 @@ func (b *bench) highest(ctx context.Context) error {
 		reached := [2]int{}
 		for who, questions := range [][][]byte{n.ours[i], n.kernels[i]} {
 			for _, rate := range steps {
+				if rate > b.options.most {
+					break
+				}
 				ok := false
 				for try := 0; try < 2 && !ok; try++ {
 					if err := ctx.Err(); err != nil {
@@ -47,20 +50,18 @@ func (b *bench) highest(ctx context.Context) error {
 }
 
 const (
-	flooding  = 100000 // foreign requests a second
-	own       = 1000   // requests for VIPs a second meanwhile
-	floodGoal = 2      // ms, the p99
+	own       = 1000 // requests for VIPs a second during the flood
+	floodGoal = 2    // ms, the p99
 )
 
 // flood measures the answers to requests for VIPs among a hundred times as many for others, and what those cost: with
 // the filters, then without.
 func (b *bench) flood(ctx context.Context) error {
-	n := b.many()
+	n, flooding := b.many(), b.options.flood
 	last := time.Duration(b.options.seconds) * time.Second
 	type measured struct {
 		calm, filtered, bare cost
 		ours, kernels, open  series
-		foreign              float64
 	}
 	all := make([]measured, len(families))
 	for i := range families {
@@ -79,7 +80,6 @@ func (b *bench) flood(ctx context.Context) error {
 			return err
 		}
 		m.ours.add(a)
-		m.foreign = float64(flooding)
 		if a, err = n.cables[i].send(kernels); err != nil {
 			return err
 		}
