@@ -157,7 +157,7 @@ func (l *loop) oversee(r *reign) {
 		for _, i := range c.on {
 			if l.ports.trouble(i.Name, false) == "" {
 				places = append(places, conflict.Place{
-					Addr: c.addr, Interface: i.Name, Role: role, Wait: o.wait, Defend: !c.yields,
+					Addr: c.addr, Interface: i.Name, Role: role, Wait: o.wait, Quick: !c.thorough, Defend: !c.yields,
 					Subnet: l.subnet(i.Name, c.addr), Kernels: strings.Fields(o.kernels),
 				})
 			}

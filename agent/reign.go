@@ -59,6 +59,8 @@ type carried struct {
 	held   bool
 	ping   bool
 	yields bool // to others who claim it
+	// thorough is whether it is probed at the full pace.
+	thorough bool
 }
 
 // entry is an address in the tables of some interfaces.
@@ -138,6 +140,7 @@ func (r *reign) carry(facts v1alpha1.Facts) {
 		c := carried{
 			addr: addr, on: facts.Choose(addr, r.announcement.Spec.Interfaces), held: !r.cleared[addr],
 			ping: s.Ping == v1alpha1.Enabled, yields: s.ConflictPolicy == v1alpha1.YieldAddress,
+			thorough: s.Probing == v1alpha1.FullProbing,
 		}
 		if !c.held {
 			r.used++

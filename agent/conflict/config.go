@@ -13,7 +13,8 @@ type Time = time.Duration
 // Never is the Wake of a Set that has nothing to do.
 const Never Time = math.MaxInt64
 
-// The constants of RFC 5227 section 1.1, by their names there.
+// The constants of RFC 5227 section 1.1, by their names there. They are meant for links of any kind,
+// also slow ones.
 const (
 	ProbeWait         = time.Second      // PROBE_WAIT: the first probe is delayed by up to it
 	ProbeNum          = 3                // PROBE_NUM
@@ -23,6 +24,20 @@ const (
 	MaxConflicts      = 10               // MAX_CONFLICTS: probed less often after it
 	RateLimitInterval = 60 * time.Second // RATE_LIMIT_INTERVAL: as often as this
 	DefendInterval    = 10 * time.Second // DEFEND_INTERVAL
+)
+
+// pace is how fast an address is probed.
+type pace struct {
+	wait         Time // the first probe is delayed by up to it
+	least, most  Time // between two probes
+	announceWait Time // after the last
+}
+
+// full is the pace of RFC 5227; quick is one for an Ethernet, where an answer takes less than a
+// millisecond: shorter times are for those to choose who know the link (RFC 5227 section 2.2).
+var (
+	full  = pace{wait: ProbeWait, least: ProbeMin, most: ProbeMax, announceWait: AnnounceWait}
+	quick = pace{wait: 100 * time.Millisecond, least: 200 * time.Millisecond, most: 300 * time.Millisecond, announceWait: 400 * time.Millisecond}
 )
 
 const (

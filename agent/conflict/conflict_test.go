@@ -172,6 +172,21 @@ func TestFreeAddressIsProbedThreeTimes(t *testing.T) {
 	}
 }
 
+// On an Ethernet it may be done within a second.
+func TestQuickProbing(t *testing.T) {
+	for seed := range uint64(50) {
+		for _, addr := range []netip.Addr{vip, vip6} {
+			l := newLAN(t, seed)
+			begin := l.now
+			l.follow(Place{Addr: addr, Role: Probe, Quick: true})
+			l.run(time.Minute)
+			if took := l.cleared[addr] - begin; len(l.asked) != ProbeNum || took < 800*time.Millisecond || took > 1100*time.Millisecond {
+				t.Errorf("%d probes, free after %s", len(l.asked), took)
+			}
+		}
+	}
+}
+
 func TestRankWaits(t *testing.T) {
 	l := newLAN(t, 1)
 	l.follow(Place{Addr: vip, Role: Probe, Wait: 3 * time.Second})

@@ -6,7 +6,7 @@ package conflict
 // section 2.1.1).
 func (s *Set) probeFrom(p *place, at Time) {
 	p.step, p.reserved = 0, false
-	p.askAt, p.began = at+s.random.between(0, ProbeWait), at
+	p.askAt, p.began = at+s.random.between(0, p.pace().wait), at
 }
 
 // probe is the next step of a round.
@@ -30,9 +30,10 @@ func (s *Set) sendProbe(p *place) {
 	}
 	s.tell(Ask{Interface: p.Interface, Addr: p.Addr, Probe: true})
 	p.step++
-	p.askAt = s.now + s.random.between(ProbeMin, ProbeMax)
+	pace := p.pace()
+	p.askAt = s.now + s.random.between(pace.least, pace.most)
 	if p.step == ProbeNum {
-		p.askAt = s.now + AnnounceWait
+		p.askAt = s.now + pace.announceWait
 	}
 }
 

@@ -28,6 +28,8 @@ type Place struct {
 	Role      Role
 	// Wait is how long this node leaves the probing to others.
 	Wait Time
+	// Quick probes within a second, of Probe; else it takes the four to seven of RFC 5227.
+	Quick bool
 	// Defend is whether foreign claims are answered by a claim, of Speak.
 	Defend bool
 	// Subnet is that of the interface which holds the address; invalid if there is none.
@@ -37,8 +39,15 @@ type Place struct {
 	Kernels []string
 }
 
+func (p Place) pace() pace {
+	if p.Quick {
+		return quick
+	}
+	return full
+}
+
 func (p Place) equal(o Place) bool {
-	return p.Addr == o.Addr && p.Interface == o.Interface && p.Role == o.Role && p.Wait == o.Wait &&
+	return p.Addr == o.Addr && p.Interface == o.Interface && p.Role == o.Role && p.Wait == o.Wait && p.Quick == o.Quick &&
 		p.Defend == o.Defend && p.Subnet == o.Subnet && slices.Equal(p.Kernels, o.Kernels)
 }
 

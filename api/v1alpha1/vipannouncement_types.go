@@ -115,6 +115,10 @@ type AnnouncedAddress struct {
 	// +optional
 	ConflictPolicy ConflictPolicy `json:"conflictPolicy,omitempty"`
 
+	// probing is that of the pool; empty: Quick.
+	// +optional
+	Probing Probing `json:"probing,omitempty"`
+
 	// ping is that of the pool; empty: Disabled.
 	// +optional
 	Ping Switch `json:"ping,omitempty"`

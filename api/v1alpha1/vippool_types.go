@@ -106,6 +106,13 @@ type VIPPoolSpec struct {
 	// +kubebuilder:default=Defend
 	ConflictPolicy ConflictPolicy `json:"conflictPolicy,omitempty"`
 
+	// probing says how long the network is asked whether somebody uses an address already, before
+	// it is announced for the first time: Quick takes a second, Full the four to seven seconds of
+	// RFC 5227, for networks on which hosts may be slow to answer (wireless, stretched).
+	// +optional
+	// +kubebuilder:default=Quick
+	Probing Probing `json:"probing,omitempty"`
+
 	// ping: Enabled answers ICMP and ICMPv6 echo requests (ping) for the addresses; Disabled
 	// leaves them to the node's kernel, which knows nothing of the addresses.
 	// +optional
@@ -150,6 +157,17 @@ type ConflictPolicy string
 const (
 	DefendAddress ConflictPolicy = "Defend"
 	YieldAddress  ConflictPolicy = "Yield"
+)
+
+// Probing says how long a new address is probed.
+//
+// +kubebuilder:validation:Enum=Quick;Full
+type Probing string
+
+// How long a new address is probed (RFC 5227 sections 2.1.1 and 2.2).
+const (
+	QuickProbing Probing = "Quick"
+	FullProbing  Probing = "Full"
 )
 
 // EdgeAddresses says what is done with network, broadcast, .0 and .255 addresses.

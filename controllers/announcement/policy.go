@@ -104,16 +104,19 @@ func (r *Reconciler) carry(ctx context.Context, addrs, before []v1alpha1.Announc
 		case apierrors.IsNotFound(err):
 			for _, old := range before {
 				if old.Address == x.Address {
-					x.ConflictPolicy, x.Ping = old.ConflictPolicy, old.Ping
+					x.ConflictPolicy, x.Probing, x.Ping = old.ConflictPolicy, old.Probing, old.Ping
 				}
 			}
 			continue
 		case err != nil:
 			return fmt.Errorf("reading VIPPool %q: %w", x.Pool, err)
 		}
-		x.ConflictPolicy, x.Ping = "", ""
+		x.ConflictPolicy, x.Probing, x.Ping = "", "", ""
 		if p.Spec.ConflictPolicy != v1alpha1.DefendAddress {
 			x.ConflictPolicy = p.Spec.ConflictPolicy
+		}
+		if p.Spec.Probing != v1alpha1.QuickProbing {
+			x.Probing = p.Spec.Probing
 		}
 		if p.Spec.Ping != v1alpha1.Disabled {
 			x.Ping = p.Spec.Ping
