@@ -279,6 +279,9 @@ func (l *loop) reported(r *reign, o conflict.Report) {
 		}
 		found = append(found, c)
 	}
+	if len(found) > 0 { // it was free, it is not
+		f.probed = slices.DeleteFunc(f.probed, func(addr string) bool { return addr == o.Addr.String() })
+	}
 	if f.others == nil {
 		f.others = map[findingSpot][]v1alpha1.Conflict{}
 	}

@@ -173,3 +173,28 @@ func TestFindingsAndReportsAreBothWritten(t *testing.T) {
 		}
 	})
 }
+
+// What was found free is forgotten with the address: it may come back as somebody else's.
+func TestFoundFreeGoesWithTheAddress(t *testing.T) {
+	with := func(addrs ...string) *v1alpha1.VIPAnnouncement {
+		a := &v1alpha1.VIPAnnouncement{}
+		for _, addr := range addrs {
+			a.Spec.Addresses = append(a.Spec.Addresses, v1alpha1.AnnouncedAddress{Address: addr})
+		}
+		return a
+	}
+	r := newReign("svc.default.web")
+	r.announcement = with(vip4, vip6)
+	r.findings.probed = []string{vip4, vip6}
+	r.carry(v1alpha1.Facts{})
+	if want := []string{vip4, vip6}; !slices.Equal(r.findings.probed, want) {
+		t.Errorf("found free: %v, want %v", r.findings.probed, want)
+	}
+	r.announcement = with(vip6)
+	r.carry(v1alpha1.Facts{})
+	r.announcement = with(vip4, vip6)
+	r.carry(v1alpha1.Facts{})
+	if want := []string{vip6}; !slices.Equal(r.findings.probed, want) || !r.carried[0].held {
+		t.Errorf("found free: %v, want %v; held: %v", r.findings.probed, want, r.carried[0].held)
+	}
+}

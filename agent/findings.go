@@ -39,7 +39,7 @@ type findings struct {
 	kernel []v1alpha1.Conflict // this node's
 	former []v1alpha1.Conflict // of this node's agent before
 	until  election.Time       // former
-	probed []string            // found free here
+	probed []string            // found free here, and nobody was heard since
 	told   []v1alpha1.Conflict // as last put into the status
 }
 

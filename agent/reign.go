@@ -147,6 +147,9 @@ func (r *reign) carry(facts v1alpha1.Facts) {
 		}
 		r.carried = append(r.carried, c)
 	}
+	r.findings.probed = slices.DeleteFunc(r.findings.probed, func(addr string) bool { // it may come back as somebody else's
+		return !slices.ContainsFunc(r.announcement.Spec.Addresses, func(s v1alpha1.AnnouncedAddress) bool { return s.Address == addr })
+	})
 }
 
 // carriedOn tells whether an address of the reign is on one of these interfaces.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -160,12 +161,15 @@ func (p *Port) read(s *socket) error {
 	if s.kind == filter.Echo4 || s.kind == filter.Echo6 {
 		echo, size, answer = true, echoFrameSize, echoFrameSize
 	}
-	r, w := newReader(size), &writer{}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	hurry()
+	r, w := newReader(size, s.quit), &writer{}
 	recv, send := r.read, w.write
 	reply := make([]byte, 0, answer)
 	limit := newBucket(echoRate, echoBurst)
 	for {
-		if err := s.raw.Read(recv); err != nil {
+		if err := s.raw.Control(recv); err != nil {
 			return fmt.Errorf("receiving on %s: %w", p.cfg.Interface, err)
 		}
 		if r.err != nil {

@@ -35,6 +35,7 @@ type socket struct {
 	kind filter.Kind
 	conn *packet.Conn
 	raw  syscall.RawConn
+	quit int // an eventfd that wakes the reader when the socket is closed
 }
 
 // protocols are what the sockets are bound to.
@@ -66,10 +67,19 @@ func openSocket(ifi *net.Interface, kind filter.Kind) (*socket, error) {
 		_ = conn.Close()
 		return nil, fmt.Errorf("asking for receive timestamps: %w", err)
 	}
-	return &socket{kind: kind, conn: conn, raw: raw}, nil
+	quit, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("making an eventfd: %w", err)
+	}
+	return &socket{kind: kind, conn: conn, raw: raw, quit: quit}, nil
 }
 
-func (s *socket) Close() error { return s.conn.Close() }
+// Close ends the reader, waits until it is gone, and closes the socket. It is called once.
+func (s *socket) Close() error {
+	_, wake := unix.Write(s.quit, []byte{0, 0, 0, 0, 0, 0, 0, 1})
+	return errors.Join(wake, s.conn.Close(), unix.Close(s.quit))
+}
 
 // attach puts the filter in the place of the one that is attached. The capability is not needed.
 func (s *socket) attach(code []bpf.Instruction) error {
@@ -122,40 +132,51 @@ type writer struct {
 func (w *writer) write(fd uintptr) { _, w.err = unix.Write(int(fd), w.frame) }
 
 // reader receives frames with their age. recvmsg is called directly, as every wrapper
-// allocates the sender's address.
+// allocates the sender's address. It waits in the kernel, on a thread of its own: by way of Go's
+// poller another thread would have to be woken first, and this one after it.
 type reader struct {
-	buf []byte
-	oob [64]byte
-	iov unix.Iovec
-	msg unix.Msghdr
-	n   int
-	err error
+	buf   []byte
+	oob   [64]byte
+	iov   unix.Iovec
+	msg   unix.Msghdr
+	polls [2]unix.PollFd // the socket, and its end
+	n     int
+	err   error
 }
 
-func newReader(size int) *reader {
+func newReader(size, quit int) *reader {
 	r := &reader{buf: make([]byte, size)}
 	r.iov.Base = &r.buf[0]
 	r.iov.SetLen(len(r.buf))
 	r.msg.Iov = &r.iov
 	r.msg.SetIovlen(1)
+	r.polls[0].Events, r.polls[1] = unix.POLLIN, unix.PollFd{Fd: int32(quit), Events: unix.POLLIN}
 	return r
 }
 
-// read is given to RawConn.Read: false waits for the next frame.
-func (r *reader) read(fd uintptr) bool {
-	r.msg.Control = &r.oob[0]
-	r.msg.SetControllen(len(r.oob))
+// read is given to RawConn.Control, and waits for a frame, an error or the end.
+func (r *reader) read(fd uintptr) {
+	r.polls[0].Fd = int32(fd)
 	for {
+		r.msg.Control = &r.oob[0]
+		r.msg.SetControllen(len(r.oob))
 		n, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&r.msg)), unix.MSG_DONTWAIT)
 		switch {
 		case errno == 0:
 			r.n, r.err = int(n), nil
-			return true
+			return
 		case errno == unix.EAGAIN:
-			return false
+			if _, err := unix.Poll(r.polls[:], -1); err != nil && !errors.Is(err, unix.EINTR) {
+				r.n, r.err = 0, err
+				return
+			}
+			if r.polls[1].Revents != 0 {
+				r.n, r.err = 0, net.ErrClosed
+				return
+			}
 		case errno != unix.EINTR:
 			r.n, r.err = 0, errno
-			return true
+			return
 		}
 	}
 }
