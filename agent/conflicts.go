@@ -155,7 +155,7 @@ func (l *loop) oversee(r *reign) {
 			continue
 		}
 		for _, i := range c.on {
-			if l.ports.trouble(i.Name, false) == "" {
+			if l.ports.trouble(i.Name, role == conflict.Speak) == "" { // a flap is over soon
 				places = append(places, conflict.Place{
 					Addr: c.addr, Interface: i.Name, Role: role, Wait: o.wait, Quick: !c.thorough, Defend: !c.yields,
 					Subnet: l.subnet(i.Name, c.addr), Kernels: strings.Fields(o.kernels),

@@ -155,7 +155,7 @@ func TestForeignHostKeepsTheAddress(t *testing.T) {
 		if slices.Contains(w.status(key).Probed, vip4) {
 			t.Error("it counts as free")
 		}
-		has(t, w.nodes["n1"].notes(), "AddressConflict: "+foreign.String(), vip4, "eth0", "unless the Service asked for this very address")
+		has(t, w.nodes["n1"].notes(), "AddressConflict: "+vip4, foreign.String(), "eth0", "unless the Service asked for this very address")
 		host.Fail(errors.New("gone"))
 		w.until("n1", 45*time.Second)
 		time.Sleep(15 * time.Second)

@@ -115,11 +115,11 @@ func conflictText(c v1alpha1.Conflict) string {
 	who := "a host that is no node of the cluster"
 	switch c.Reason {
 	case v1alpha1.ReasonProxyAnswers:
-		who = "a device that answers for addresses nobody has: proxy ARP or ND proxy"
+		who = "a device that answers for addresses nobody has (proxy ARP or ND proxy)"
 	case v1alpha1.ReasonOtherAnnouncer:
-		who = fmt.Sprintf("a card of node %s, and not its agent: another load balancer, or that node's kernel", c.Node)
+		who = fmt.Sprintf("a card of node %s, but not by its agent (another load balancer there, or its kernel)", c.Node)
 	}
-	return fmt.Sprintf("%s also answers for %s on %s of node %s (%s)", c.MAC, c.Address, c.Interface, c.Reporter, who)
+	return fmt.Sprintf("%s is answered for or claimed by %s, %s; node %s hears it on %s", c.Address, c.MAC, who, c.Reporter, c.Interface)
 }
 
 // outcome says what comes of it.

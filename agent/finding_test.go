@@ -5,6 +5,7 @@ package agent
 import (
 	"fmt"
 	"strings"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -124,7 +125,7 @@ func TestConflictTexts(t *testing.T) {
 		of   carried
 		want []string
 	}{
-		"first use": {uses(addrA, "n1", v1alpha1.ReasonForeignHost), carried{held: true}, []string{addrA, foreign.String(), "eth0 of node n1", "no node speaks", "exclude it from its VIPPool", "it gets another one"}},
+		"first use": {uses(addrA, "n1", v1alpha1.ReasonForeignHost), carried{held: true}, []string{addrA, foreign.String(), "node n1 hears it on eth0", "no node speaks", "exclude it from its VIPPool", "it gets another one"}},
 		"in use":    {uses(addrA, "n1", v1alpha1.ReasonForeignHost), plain, []string{addrA, foreign.String(), "at most every 10 s", "Take it from that host"}},
 		"yields":    {uses(addrA, "n1", v1alpha1.ReasonForeignHost), carried{yields: true}, []string{"conflictPolicy Yield"}},
 		"proxy":     {uses(addrA, "n1", v1alpha1.ReasonProxyAnswers), plain, []string{"proxy ARP", "Switch its proxying off"}},

@@ -48,6 +48,12 @@ func (f *findings) adopt(a *v1alpha1.VIPAnnouncement, node string, now election.
 	if a == nil || a.UID == f.of {
 		return false
 	}
+	f.begin(a, node, now)
+	return true
+}
+
+// begin goes on from what this node's agent before wrote into the status.
+func (f *findings) begin(a *v1alpha1.VIPAnnouncement, node string, now election.Time) {
 	*f = findings{of: a.UID, until: now + formerFor}
 	for _, c := range a.Status.Conflicts {
 		if c.Reporter == node {
@@ -55,7 +61,6 @@ func (f *findings) adopt(a *v1alpha1.VIPAnnouncement, node string, now election.
 		}
 	}
 	f.told = slices.Clone(f.former)
-	return true
 }
 
 // keep forgets what was heard where nobody listens any more.
@@ -110,7 +115,7 @@ func sortConflicts(cs []v1alpha1.Conflict) {
 
 // tellFindings has the status say what was found, if that is something else than before.
 func (l *loop) tellFindings(r *reign) {
-	if r.announcement == nil || slices.EqualFunc(r.findings.own(l.now()), r.findings.told, sameConflict) {
+	if l.shadow || r.announcement == nil || slices.EqualFunc(r.findings.own(l.now()), r.findings.told, sameConflict) {
 		return
 	}
 	l.putFindings(r)
@@ -132,6 +137,9 @@ func (l *loop) putFindings(r *reign) {
 // reviewFindings lets go what this node's agent before found and this one does not, and has the
 // sysctls read again while a kernel answers because of them.
 func (l *loop) reviewFindings(now election.Time) {
+	if l.shadow {
+		return
+	}
 	kernels := false
 	for _, r := range l.reigns {
 		f := &r.findings

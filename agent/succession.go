@@ -151,6 +151,9 @@ func (l *loop) hold(in voiceHeld) {
 		if ok && r.used == 0 && r.announcement != nil {
 			r.clearAll(r.announcement) // the status that says so is on its way
 		}
+		if r.announcement != nil {
+			r.findings.begin(r.announcement, l.config.Node, l.now())
+		}
 		l.start(r)
 		if ok {
 			l.step(r, election.Inherited{

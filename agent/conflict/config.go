@@ -44,15 +44,15 @@ const (
 	// ProbeAgain is when an address that is in use is probed again, give or take a quarter.
 	ProbeAgain = 30 * time.Second
 
-	// AskEvery is the longest time between two questions for an address with a stranger, and
-	// GoneAfter how long a stranger is silent before it is gone.
-	AskEvery  = 30 * time.Second
+	// AskEvery is the longest time between two questions for an address with a stranger.
+	AskEvery = 30 * time.Second
+	// GoneAfter is how long a stranger is silent before it is gone.
 	GoneAfter = 90 * time.Second
 
 	// PatrolEvery is the shortest time between two questions for an address without one: who
-	// answers others does so by unicast, and is heard only when asked. PatrolGap is the
-	// shortest time between two such questions for any addresses of this node.
+	// answers others does so by unicast, and is heard only when asked.
 	PatrolEvery = 60 * time.Second
+	// PatrolGap is the shortest time between two such questions for any addresses of this node.
 	PatrolGap   = time.Second
 	patrolFirst = 5 * time.Second // after the voice began, and up to patrolLate
 	patrolLate  = 15 * time.Second
@@ -66,9 +66,9 @@ const (
 	// hundreds a second and port.
 	frameGap = 4 * time.Millisecond
 
-	// MaxStrangers is how many are remembered of one address on one interface, MaxStrangersAll
-	// how many in all.
-	MaxStrangers    = 4
+	// MaxStrangers is how many are remembered of one address on one interface.
+	MaxStrangers = 4
+	// MaxStrangersAll is how many are remembered in all.
 	MaxStrangersAll = 4096
 
 	// nodeWait is how long the agent of a node has to say that it is the kernel that answers there.

@@ -24,7 +24,7 @@ import (
 // TestArpeggio installs Arpeggio on a cluster of its own and runs the tests on it, in this
 // order. "-run TestArpeggio/crash" runs one.
 func TestArpeggio(t *testing.T) {
-	w := begin(t, cluster.Options{})
+	w := begin(t, cluster.Options{Clients: 2})
 	w.runs(t, []step{
 		{"install", w.install},
 		{"service", w.service},
