@@ -8,7 +8,8 @@
 // A kind of interface that the kernel was built without (bond, team, VLAN, VRF, dummy) is
 // skipped everywhere, with the kernel's own words.
 //
-// Most of the tests wait for a kernel's timers, so eight run at a time. Two have more to do
+// Most of the tests wait for a kernel's timers, so eight run at a time; those that keep the
+// machine busy run alone. Two have more to do
 // when they are asked to: ARPEGGIO_FLOOD_RATE, in frames a second (make wire), and
 // ARPEGGIO_PROBE_MINUTES (make soak-neighbors).
 package wire

@@ -47,8 +47,8 @@ func TestVIPAnswersPingWhereThePoolSaysSo(t *testing.T) {
 	n.pinged(true)
 	for _, addr := range vips {
 		for _, size := range []string{"0", "1", "1400"} {
-			if out, ok := client.ping(addr, "-c", "3", "-i", "0.1", "-s", size); !ok || !strings.Contains(out, " 3 received") {
-				t.Errorf("ping of %v with %s octets:\n%s", addr, size, out)
+			if got := client.answered(addr, "-s", size); got != "3" {
+				t.Errorf("ping of %v with %s octets: %s answers", addr, size, got)
 			}
 		}
 	}
@@ -94,7 +94,6 @@ func TestTrafficOfTheNodeDoesNotWakeThePort(t *testing.T) {
 
 // A flood of echo requests is answered in part, and ARP and NDP do not suffer.
 func TestFloodOfPingsIsLimited(t *testing.T) {
-	t.Parallel()
 	l := newLab(t)
 	client, n := l.host("client"), l.node("node1")
 	n.pinged(true)

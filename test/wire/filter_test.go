@@ -87,7 +87,6 @@ func TestNewAddressIsHeardAtOnce(t *testing.T) {
 // Thousands of addresses without order, and little room for the options of a socket: all
 // are heard.
 func TestFilterOfThousandsInLittleRoom(t *testing.T) {
-	t.Parallel()
 	l := newLab(t)
 	client := l.host("client")
 	for _, room := range []string{"131072", "20480", "3000", "100"} {
@@ -118,7 +117,6 @@ func TestFilterOfThousandsInLittleRoom(t *testing.T) {
 
 // What waits too long behind a reader that stalls is lost, and that is known.
 func TestOverflowOfTheQueueIsCounted(t *testing.T) {
-	t.Parallel()
 	l := newLab(t)
 	client, n := l.host("client"), l.node("node1")
 	n.speak()

@@ -44,11 +44,12 @@ func TestKernelAnswersForWhatItIsSaidToAnswerFor(t *testing.T) {
 				said := slices.ContainsFunc(s.Locals, func(a link.Local) bool {
 					return a.Addr == addr && a.Interface == place && slices.Contains(a.On, "eth0")
 				})
-				got := client.answers(addr)
-				if heard := slices.Equal(got, []string{h.mac.String()}); heard != said {
-					t.Errorf("%s: answered by %v, said to answer %v", what, got, said)
-				} else if heard {
+				t.Log(what, said)
+				if said {
 					answers++
+					client.wantAnswers(addr, h.mac.String())
+				} else {
+					client.wantAnswers(addr, "")
 				}
 				h.ip(fmt.Sprintf("addr del %v/%d dev %s", addr, bits, place))
 			}

@@ -330,16 +330,23 @@ func (h *host) answers(addr netip.Addr) []string {
 	return slices.Compact(macs)
 }
 
+// wantAnswer wants one card to answer for both VIPs, "" for none. What a busy machine reads too
+// late is not answered (neighbor.FrameLimit), so it asks three times.
 func (h *host) wantAnswer(mac string) {
 	h.t.Helper()
 	for _, addr := range vips {
-		got := h.answers(addr)
-		if mac == "" && len(got) == 0 {
-			continue
-		}
-		if len(got) != 1 || got[0] != mac {
-			h.t.Errorf("%v is answered for by %v, want [%s]", addr, got, mac)
-		}
+		h.wantAnswers(addr, mac)
+	}
+}
+
+func (h *host) wantAnswers(addr netip.Addr, mac string) {
+	h.t.Helper()
+	got := h.answers(addr)
+	for tries := 1; tries < 3 && mac != "" && len(got) == 0; tries++ {
+		got = h.answers(addr)
+	}
+	if strings.Join(got, " ") != mac {
+		h.t.Errorf("%v is answered for by %v, want [%s]", addr, got, mac)
 	}
 }
 

@@ -99,6 +99,7 @@ func TestStatementsPassTheSegmentAndChangeNoCache(t *testing.T) {
 		knows.talk(addr)
 		eventually(t, time.Second, "resolved", func() bool { return knows.at(addr) == speaker.mac.String() })
 	}
+	eventually(t, 3*time.Second, "the router known to the bridge", l.knows("learns", allRouters))
 	eventually(t, time.Second, "both replies counted", func() bool { return speaker.Counters().Replies >= 2 })
 	before := speaker.Counters()
 	for kind, sound := range map[neighbor.Kind]neighbor.Sound{
