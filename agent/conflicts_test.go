@@ -13,10 +13,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/arpeggio-lb/arpeggio/agent/election"
 	"github.com/arpeggio-lb/arpeggio/agent/link"
 	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
 	"github.com/arpeggio-lb/arpeggio/agent/wire/wiretest"
@@ -381,4 +383,52 @@ func TestTakeoverClaimsToTheGateways(t *testing.T) {
 			t.Errorf("claimed %v", claimed)
 		}
 	})
+}
+
+// told counts what is put into statuses.
+type told struct {
+	reports, findings int
+	last              finding
+}
+
+func (c *told) put(types.NamespacedName, report) { c.reports++ }
+func (c *told) found(_ types.NamespacedName, f finding) {
+	c.findings++
+	c.last = f
+}
+
+// An agent in the shadow says nothing of what the one that speaks has found; and what that one found
+// last stands until it is known whether it still holds.
+func TestShadowTellsNothing(t *testing.T) {
+	l := newLoop(election.Defaults("n1"), nil, Options{Node: "n1", Log: logr.Discard()})
+	t.Cleanup(l.ports.close)
+	now, told := time.Hour, &told{}
+	l.ctx, l.report, l.shadow, l.now = t.Context(), told, true, func() election.Time { return now }
+	see := func(cs ...v1alpha1.Conflict) {
+		l.take(announcementChanged{key: types.NamespacedName{Namespace: "default", Name: "web"}, announcement: &v1alpha1.VIPAnnouncement{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web", UID: "one"},
+			Spec: v1alpha1.VIPAnnouncementSpec{
+				LeaseName: v1alpha1.ServiceLease("default", "web"), Addresses: []v1alpha1.AnnouncedAddress{{Address: vip4}}, Candidates: []string{"n1"},
+			},
+			Status: v1alpha1.VIPAnnouncementStatus{Probed: []string{vip4}, Conflicts: cs},
+		}})
+	}
+	see()
+	see(uses(vip4, "n1", v1alpha1.ReasonForeignHost))
+	now += 2 * formerFor
+	l.reviewFindings(now)
+	if told.findings != 0 {
+		t.Fatal("the shadow tells what it does not know")
+	}
+	l.take(voiceHeld{})
+	now += formerFor - time.Second
+	l.reviewFindings(now)
+	if told.findings != 0 {
+		t.Error("what was found before was taken back at once")
+	}
+	now += time.Second
+	l.reviewFindings(now)
+	if told.findings != 1 || len(told.last.conflicts) != 0 {
+		t.Errorf("%d findings, the last %+v", told.findings, told.last)
+	}
 }
