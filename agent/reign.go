@@ -44,6 +44,7 @@ type reign struct {
 	changed bool              // is in loop.changed
 	entries []entry           // as last published
 	seen    part              // as the detector was last told
+	deafAt  election.Time     // when it was last handed over as broadcasts do not reach this node
 
 	overseen oversight // as the watch for others was last told
 
@@ -169,6 +170,9 @@ func (r *reign) policy(node string, facts v1alpha1.Facts, trouble trouble) elect
 		Candidates: a.Spec.Candidates,
 		Excluded:   a.Spec.Excluded[node],
 		MoveTo:     a.Spec.MoveTo,
+	}
+	if p.MoveTo == "" && r.speech != nil {
+		p.MoveTo = r.speech.watched.moveTo
 	}
 	if owner := metav1.GetControllerOf(a); owner != nil {
 		p.ServiceUID = string(owner.UID)

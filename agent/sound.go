@@ -88,7 +88,7 @@ func (l *loop) tellElection(r *reign, h wire.Heard, s detector.Sound) {
 			l.step(r, election.Heard{Voice: v})
 		}
 	case neighbor.HeardLeaving:
-		if s.SameLease && !stale {
+		if s.SameLease && !stale && s.Transitions >= r.state.Lease().Transitions { // not of an earlier reign, heard again
 			l.step(r, election.Left{Node: l.nodeOf[h.MAC]})
 		}
 	default:

@@ -96,3 +96,31 @@ func TestCrash(t *testing.T) {
 		has(t, w.nodes["n2"].notes(), "VIPAnnounced", "owner silent on the wire")
 	})
 }
+
+// Broadcasts do not reach the speaker, and it answers what it is asked alone: its standbys do not
+// find it dead, but clients would not find it. It is told of, and hands over to one that says
+// so.
+func TestDeafToBroadcastsHandsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1", "n2", "n3")
+		key := w.announce("web", "n1", "n2", "n3")
+		w.until("n1", 5*time.Second)
+		time.Sleep(20 * time.Second)
+		for name, m := range w.nodes {
+			if name != "n1" {
+				w.segment.CutBroadcast(w.nodes["n1"].ports[0], m.ports[0])
+			}
+		}
+		time.Sleep(20 * time.Second)
+		if s := w.status(key); s.Node != "n1" {
+			t.Errorf("status %+v", s)
+		}
+		time.Sleep(40 * time.Second)
+		s := w.status(key)
+		if s.Node == "n1" || len(s.History) != 2 || s.History[0].From != "n1" {
+			t.Errorf("status %+v", s)
+		}
+		w.speaks(s.Node)
+		has(t, w.nodes["n1"].notes(), "VIPHandedOver")
+	})
+}

@@ -310,10 +310,36 @@ func TestDefence(t *testing.T) {
 		if !defend && len(at) != 0 {
 			t.Errorf("%d defences", len(at))
 		}
-		if defend && (len(at) != 10 || at[0] != time.Hour) {
+		if defend && (len(at) != 11 || at[0] != time.Hour) { // 100 s, both ends included
 			t.Errorf("%d defences, the first at %s", len(at), at[0])
 		}
+		for i := 1; i < len(at); i++ {
+			if at[i]-at[i-1] != DefendInterval {
+				t.Errorf("%s between two", at[i]-at[i-1])
+			}
+		}
 		l.finds(vip, Finding{Card: foreign, Reason: ForeignHost})
+	}
+}
+
+// A claim within the interval is answered at its end, once: it must not be the last word.
+func TestDefenceIsOwed(t *testing.T) {
+	h := stands(foreign, vip)
+	l := newLAN(t, 5, h)
+	l.follow(Place{Addr: vip, Role: Speak, Defend: true})
+	begin := l.now
+	l.claims(h, vip)
+	l.run(time.Second)
+	l.claims(h, vip)
+	l.run(time.Minute)
+	var at []Time
+	for i, o := range l.log {
+		if (o == Defend{"eth0", vip}) {
+			at = append(at, l.at[i]-begin)
+		}
+	}
+	if want := []Time{0, DefendInterval}; !slices.Equal(at, want) {
+		t.Errorf("defended after %v, want %v", at, want)
 	}
 }
 

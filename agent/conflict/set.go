@@ -55,8 +55,8 @@ type place struct {
 	began     Time // Probe: this round
 	conflicts int  // Probe: rounds that found a stranger
 	done      bool // Probe: the address is free
-	defended  Time // Speak: the last defence
-	wasClaim  bool // Speak: there was one
+	defendAt  Time // Speak: there is no defence before
+	owed      bool // Speak: a claim was not answered yet
 	told      []Finding
 	tellAt    Time // before it nothing is reported
 }
@@ -134,6 +134,7 @@ func (s *Set) set(p *place, v Place) {
 		return
 	}
 	p.Place, p.near = v, subnetOf(v)
+	p.owed = p.owed && v.Role == Speak && v.Defend
 	s.drop(p, func(t stranger) bool { return t.node != "" && slices.Contains(v.Kernels, t.node) })
 	switch {
 	case was.Role != v.Role && v.Role == Probe:
@@ -217,6 +218,9 @@ func (s *Set) turn(p *place, n int) bool {
 // place puts a place where it belongs in the queue.
 func (s *Set) place(p *place) {
 	due := p.askAt
+	if p.owed {
+		due = min(due, p.defendAt)
+	}
 	if !slices.Equal(p.findings(), p.told) {
 		due = min(due, max(p.tellAt, s.reportFree))
 	}

@@ -28,9 +28,9 @@ func (s *Set) note(p *place, h Sound) {
 	case h.Node != "" && h.Kind == Probed:
 		return // a peer's, whose mark was lost on the way
 	}
-	if h.Kind == Claimed && p.Role == Speak && p.Defend && (!p.wasClaim || s.now-p.defended >= DefendInterval) {
-		p.wasClaim, p.defended = true, s.now
-		s.tell(Defend{Interface: p.Interface, Addr: p.Addr})
+	if h.Kind == Claimed && p.Role == Speak && p.Defend {
+		p.owed = true
+		s.defend(p)
 	}
 	i := slices.IndexFunc(p.strangers, func(t stranger) bool { return t.card == h.Card })
 	if i < 0 {
@@ -60,6 +60,16 @@ func (s *Set) note(p *place, h Sound) {
 		s.suspect(p, t)
 	}
 	s.blocked(p, t.reason)
+}
+
+// defend answers foreign claims, at once or when the interval is over: the last one who spoke is
+// whom the caches believe.
+func (s *Set) defend(p *place) {
+	if !p.owed || s.now < p.defendAt {
+		return
+	}
+	p.owed, p.defendAt = false, s.now+DefendInterval
+	s.tell(Defend{Interface: p.Interface, Addr: p.Addr})
 }
 
 // judge notes what a stranger is.
@@ -100,6 +110,7 @@ func (p *place) findings() []Finding {
 // patrol asks for an address this node speaks for: often enough while there is a stranger to know
 // when it is gone, seldom otherwise.
 func (s *Set) patrol(p *place) {
+	s.defend(p)
 	s.drop(p, func(t stranger) bool { return t.asked >= goneWhen && s.now-t.last >= GoneAfter })
 	if s.now < p.askAt {
 		return

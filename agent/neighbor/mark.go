@@ -64,6 +64,7 @@ func (k Kind) statement() bool { return k == MarkVouch || k == MarkLeaving }
 const (
 	FlagHears uint8 = 2 // it hears marked answers of the speaker
 	FlagBare  uint8 = 4 // it hears answers, but their mark is lost on the way
+	FlagDeaf  uint8 = 8 // it hears answers to what it asks of this card alone, none to what it asks of all
 )
 
 // Standing is the right by which an agent speaks for an address.
@@ -110,7 +111,7 @@ type Mark struct {
 	LeaseUID    [16]byte // with Transitions the epoch of the sender
 	Transitions uint32
 	Standing    Standing
-	Flags       uint8  // FlagHears and FlagBare
+	Flags       uint8  // FlagHears, FlagBare, FlagDeaf
 	Nonce       uint32 // of a question; its answer repeats it
 }
 

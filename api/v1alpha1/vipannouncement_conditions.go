@@ -31,7 +31,8 @@ const (
 // Reasons for True: Heard.
 // Reasons for False: NoStandby (no other node may take over), NotAsked (no other node is heard
 // on the wire: isolated ports, or a fabric that answers in the nodes' place), NotHeard (the
-// others ask, and do not hear the answers), MarksLost (they hear them without the marks by
+// others ask, and do not hear the answers), BroadcastsLost (they hear the answers to what they ask
+// of the speaker alone, and none to what they ask of all; it hands over), MarksLost (they hear them without the marks by
 // which agents know each other).
 const (
 	Watched = "Watched"
@@ -41,6 +42,8 @@ const (
 	ReasonNotAsked  = "NotAsked"
 	ReasonNotHeard  = "NotHeard"
 	ReasonMarksLost = "MarksLost"
+
+	ReasonBroadcastsLost = "BroadcastsLost"
 )
 
 // Serving is there under externalTrafficPolicy Local only. It is False while a node may
