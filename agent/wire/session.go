@@ -161,8 +161,7 @@ func (p *Port) read(s *socket) error {
 	if s.kind == filter.Echo4 || s.kind == filter.Echo6 {
 		echo, size, answer = true, echoFrameSize, echoFrameSize
 	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
 	hurry()
 	r, w := newReader(size, s.quit), &writer{}
 	recv, send := r.read, w.write

@@ -31,9 +31,14 @@ var families = []family{
 	},
 }
 
-// hosts is how many addresses ask: enough that none asks again before it is answered, few enough that no neighbor table
-// overflows (the kernel keeps 512 entries for as long as it likes).
-const hosts = 400
+const (
+	// hosts is how many addresses ask. No neighbor table overflows: the kernel has one for all namespaces, and keeps 512
+	// entries for as long as it likes.
+	hosts = 100
+
+	// slots is how many questions are told apart, by the card that asks: each of them is answered to its own.
+	slots = 8000
+)
 
 // plus gives the address n places behind.
 func plus(a netip.Addr, n int) netip.Addr {
@@ -53,10 +58,11 @@ func some(first netip.Addr, n int) []netip.Addr {
 
 // questions builds the frames that ask for the addresses in turn, as any host asks: each host and each address as often
 // as the others.
-func (f family) questions(card neighbor.MAC, addrs []netip.Addr) ([][]byte, error) {
-	frames := make([][]byte, leastCommon(len(addrs), hosts))
+func (f family) questions(addrs []netip.Addr) ([][]byte, error) {
+	every := leastCommon(len(addrs), hosts)
+	frames := make([][]byte, slots/every*every)
 	for i := range frames {
-		self := neighbor.Self{MAC: card, IPv4: plus(f.host, i%hosts), LinkLocal: plus(f.host, i%hosts)}
+		self := neighbor.Self{MAC: cardOf(i), IPv4: plus(f.host, i%hosts), LinkLocal: plus(f.host, i%hosts)}
 		frame, ok := neighbor.Probe(self, addrs[i%len(addrs)], neighbor.Broadcast())
 		if !ok {
 			return nil, fmt.Errorf("no question for %v", addrs[i%len(addrs)])
@@ -64,6 +70,13 @@ func (f family) questions(card neighbor.MAC, addrs []netip.Addr) ([][]byte, erro
 		frames[i] = frame
 	}
 	return frames, nil
+}
+
+// cardOf is the card that a question is sent by.
+func cardOf(slot int) neighbor.MAC {
+	mac := neighbor.MAC{0x02, 0xbe}
+	binary.BigEndian.PutUint32(mac[2:], uint32(slot))
+	return mac
 }
 
 func leastCommon(a, b int) int {
@@ -74,18 +87,14 @@ func leastCommon(a, b int) int {
 	return a / x * b
 }
 
-// asker is the number of the host that a reply is for; false: the frame is no reply.
-func (f family) asker(frame []byte) (int, bool) {
-	var at int
+// answered is the number of the question that a frame answers; false: it answers none.
+func (f family) answered(frame []byte) (int, bool) {
 	switch {
 	case f.protocol == 0x0806 && len(frame) >= 42 && frame[21] == 2:
-		at = 38
 	case f.protocol == 0x86dd && len(frame) >= 78 && frame[20] == 58 && frame[54] == 136:
-		at = 50
 	default:
 		return 0, false
 	}
-	b := f.host.As16()
-	n := int(binary.BigEndian.Uint32(frame[at:])) - int(binary.BigEndian.Uint32(b[12:]))
-	return n, n >= 0 && n < hosts
+	slot := int(binary.BigEndian.Uint32(frame[2:]))
+	return slot, frame[0] == 0x02 && frame[1] == 0xbe && slot < slots
 }

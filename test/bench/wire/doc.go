@@ -16,10 +16,11 @@
 // How it is measured. Three nodes, each a namespace and a process of its own that runs one port, speak for 1, 100 and
 // 5,000 VIPs of each family; a load generator in another process is plugged into each by a veth. The rounds take turns:
 // each port, then the kernel on the same veth, in another order each round. Requests are sent one by one at their time,
-// by broadcast or to the solicited-node group, each from another of 400 hosts, whose address tells the replies apart.
+// by broadcast or to the solicited-node group, by 100 hosts, each from another card, which tells the replies apart.
 // A latency is from just before the frame is handed to the generator's kernel until that kernel has the reply (its
-// receive timestamp), so what the generator takes to read it does not count; what was not answered when its host asks
-// again is lost. Generator, kernel and ports share the same cores, as they do not on a LAN: the kernel answers within
-// the generator's own system call, a port has to be woken. The noise is how far the p99 of one port in one half of its
-// rounds lies from that in the other half.
+// receive timestamp), so what the generator takes to read it does not count. Generator, kernel and ports share the same
+// cores, as they do not on a LAN: the kernel answers within the generator's own system call, a port has to be woken, and
+// whatever else the machine does shows in its p99. The noise is how far the p99 of one port in one half of its rounds
+// lies from that in the other half. Of a flood the kernel itself drops most, and what it takes to do so limits the
+// generator: how much was sent is a figure.
 package main

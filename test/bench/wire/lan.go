@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,8 +13,6 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
 )
 
 // namespace is a network namespace.
@@ -63,18 +60,6 @@ func (n namespace) in(f func() error) error {
 		result <- err
 	}()
 	return <-result
-}
-
-// card is the MAC of an interface.
-func (n namespace) card(name string) (mac neighbor.MAC, err error) {
-	err = n.in(func() error {
-		ifi, err := net.InterfaceByName(name)
-		if err == nil {
-			mac = neighbor.MAC(ifi.HardwareAddr)
-		}
-		return err
-	})
-	return mac, err
 }
 
 func ip(ctx context.Context, args ...string) error {

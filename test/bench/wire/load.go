@@ -53,6 +53,7 @@ type load struct {
 // answers is what came of a load.
 type answers struct {
 	sent, received int
+	foreign        int // requests sent beside
 	latencies      []time.Duration
 	took           time.Duration // to send it
 }
@@ -72,43 +73,43 @@ const (
 
 // send sends the load and waits for the replies.
 func (c *cable) send(l load) (answers, error) {
-	var due [hosts]atomic.Int64 // when each host asked, by the wall clock; zero: it was answered
+	var due [slots]atomic.Int64 // when each question was sent, by the wall clock; zero: it was answered
 	var a answers
 	c.drain()
 	over := make(chan struct{})
 	read := make(chan error, 1)
 	go func() { read <- c.receive(over, &due, &a) }()
-	sent, took, err := c.transmit(l, &due)
+	sent, foreign, took, err := c.transmit(l, &due)
 	time.Sleep(patience)
 	close(over)
 	err = errors.Join(err, <-read)
-	a.sent, a.took = sent, took
+	a.sent, a.foreign, a.took = sent, foreign, took
 	return a, err
 }
 
 // transmit sends each frame at its time, or as soon after it as it can.
-func (c *cable) transmit(l load, due *[hosts]atomic.Int64) (sent int, took time.Duration, err error) {
-	runtime.LockOSThread() // never unlocked: the thread with its short sleeps ends with the goroutine
-	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0); err != nil {
-		return 0, 0, err
-	}
+func (c *cable) transmit(l load, due *[slots]atomic.Int64) (sent, foreign int, took time.Duration, err error) {
+	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	foreign := 0
+	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0); err != nil {
+		return 0, 0, 0, err
+	}
 	start := time.Now()
 	for {
 		now := time.Since(start)
 		if now >= l.last {
-			return sent, now, nil
+			return sent, foreign, now, nil
 		}
 		for ; foreign < int(now.Seconds()*float64(l.flood)); foreign++ {
 			if err := c.write(l.foreign[foreign%len(l.foreign)]); err != nil {
-				return sent, now, err
+				return sent, foreign, now, err
 			}
 		}
 		for ; sent < int(now.Seconds()*float64(l.rate)); sent++ {
-			due[sent%hosts].Store(time.Now().UnixNano())
-			if err := c.write(l.questions[sent%len(l.questions)]); err != nil {
-				return sent, now, err
+			slot := sent % len(l.questions)
+			due[slot].Store(time.Now().UnixNano())
+			if err := c.write(l.questions[slot]); err != nil {
+				return sent, foreign, now, err
 			}
 		}
 		next := time.Duration(float64(sent+1) / float64(l.rate) * float64(time.Second))
@@ -133,7 +134,7 @@ func (c *cable) write(frame []byte) error {
 }
 
 // receive reads replies until it is told that no more are expected.
-func (c *cable) receive(over <-chan struct{}, due *[hosts]atomic.Int64, a *answers) error {
+func (c *cable) receive(over <-chan struct{}, due *[slots]atomic.Int64, a *answers) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	in := newInbox()
@@ -152,12 +153,12 @@ func (c *cable) receive(over <-chan struct{}, due *[hosts]atomic.Int64, a *answe
 			if frame == nil {
 				break
 			}
-			host, ok := c.family.asker(frame)
+			slot, ok := c.family.answered(frame)
 			if !ok {
 				continue
 			}
 			a.received++
-			if asked := due[host].Swap(0); asked != 0 {
+			if asked := due[slot].Swap(0); asked != 0 {
 				a.latencies = append(a.latencies, time.Duration(at-asked))
 			}
 		}

@@ -14,8 +14,6 @@ import (
 	"os/exec"
 	"strconv"
 	"time"
-
-	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
 )
 
 // node is a namespace with a port in a process of its own, and the generator's end of its veth.
@@ -45,22 +43,18 @@ func newNode(ctx context.Context, generator namespace, vips int) (n *node, err e
 	if err != nil {
 		return n, err
 	}
-	card, err := generator.card(name)
-	if err != nil {
-		return n, err
-	}
 	for _, f := range families {
 		if err := n.ns.ip(ctx, "addr add "+f.own.String()+" dev eth0"); err != nil {
 			return n, err
 		}
-		if err := n.prepare(generator, name, f, card); err != nil {
+		if err := n.prepare(generator, name, f); err != nil {
 			return n, err
 		}
 	}
 	return n, nil
 }
 
-func (n *node) prepare(generator namespace, name string, f family, card neighbor.MAC) error {
+func (n *node) prepare(generator namespace, name string, f family) error {
 	err := generator.in(func() error {
 		c, err := plug(name, f)
 		if err == nil {
@@ -79,7 +73,7 @@ func (n *node) prepare(generator namespace, name string, f family, card neighbor
 		{&n.kernels, []netip.Addr{f.own.Addr()}},
 		{&n.foreign, some(f.foreign, 4*hosts)},
 	} {
-		frames, err := f.questions(card, what.addrs)
+		frames, err := f.questions(what.addrs)
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/arpeggio-lb/arpeggio/test/bench/figure"
@@ -62,6 +63,7 @@ func (b *bench) flood(ctx context.Context) error {
 	type measured struct {
 		calm, filtered, bare cost
 		ours, kernels, open  series
+		foreign              float64 // a second, as many as the generator got rid of
 	}
 	all := make([]measured, len(families))
 	for i := range families {
@@ -80,6 +82,7 @@ func (b *bench) flood(ctx context.Context) error {
 			return err
 		}
 		m.ours.add(a)
+		m.foreign = float64(a.foreign) / a.took.Seconds()
 		if a, err = n.cables[i].send(kernels); err != nil {
 			return err
 		}
@@ -110,6 +113,7 @@ func (b *bench) flood(ctx context.Context) error {
 			figure.Lower(name+"lost", float64(ours.lost), "of "+fmt.Sprint(ours.sent)).AtMost(0).Beside(kernel, float64(kernels.lost)),
 			figure.Milliseconds(name+"p99 without filter", open.p99),
 			figure.Lower(name+"lost without filter", float64(open.lost), "of "+fmt.Sprint(open.sent)),
+			figure.Figure{Name: name + "foreign requests sent", Value: math.Round(m.foreign), Unit: "/s", Better: "higher"},
 			figure.Lower(name+"CPU of the port", m.filtered.cpu, "s/s").Beside("without filter", m.bare.cpu),
 			figure.Lower(name+"CPU of the port without foreign ones", m.calm.cpu, "s/s"),
 			figure.Lower(name+"frames that woke the port", float64(m.filtered.frames), "").Beside("without filter", float64(m.bare.frames)))
