@@ -23,6 +23,7 @@ import (
 	"github.com/arpeggio-lb/arpeggio/agent/lease"
 	"github.com/arpeggio-lb/arpeggio/agent/link"
 	"github.com/arpeggio-lb/arpeggio/agent/memory"
+	"github.com/arpeggio-lb/arpeggio/agent/metrics"
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
 )
 
@@ -58,6 +59,8 @@ type Options struct {
 	// HealthAddress serves /healthz and /readyz; "0": none. The probes of the kubelet,
 	// which ask by a command, are answered in any case.
 	HealthAddress string
+	// MetricsAddress serves /metrics, without authentication; "0" or empty: none.
+	MetricsAddress string
 	// StateDir is the directory in which the agent keeps what it must know to go on when it
 	// is started again while the API server is away; empty: it keeps nothing.
 	StateDir string
@@ -89,6 +92,11 @@ func (o *Options) Validate() error {
 	if o.HealthAddress != "0" {
 		if _, err := netip.ParseAddrPort(o.HealthAddress); err != nil {
 			return fmt.Errorf("--health-bind-address %q: want an address and a port (127.0.0.1:9809), or 0 for none", o.HealthAddress)
+		}
+	}
+	if o.MetricsAddress != "" && o.MetricsAddress != "0" {
+		if _, err := netip.ParseAddrPort(o.MetricsAddress); err != nil {
+			return fmt.Errorf("--metrics-bind-address %q: want an address and a port (127.0.0.1:9810), or 0 for none", o.MetricsAddress)
 		}
 	}
 	if o.StateDir != "" && !filepath.IsAbs(o.StateDir) {
@@ -133,6 +141,8 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	l.report, l.publics, l.events = report, publics, events
+	counts := metrics.NewRegistry()
+	counts.MustRegister(l.ports.counts, l.strangers)
 	report.rush, events.rush = &l.rush, &l.rush
 
 	beat := lease.NewHeartbeat(lease.BeatConfig{
@@ -168,6 +178,7 @@ func Run(ctx context.Context, o Options) error {
 
 	tasks := []task{
 		l, report, publics, events, voice, voice.after(beat), leases, announcements, newLinks(l),
+		&metrics.Server{Address: o.MetricsAddress, Gatherer: counts},
 		&health{address: o.HealthAddress, incarnation: o.Incarnation, log: o.Log.WithName("health"), pulse: l.pulse, now: l.now, synced: voice.ready, shadow: voice.waits},
 	}
 	var known memory.Snapshot

@@ -274,6 +274,7 @@ func (l *loop) reported(r *reign, o conflict.Report) {
 		if old, known := f.known(c); known {
 			c.Since = old.Since
 		} else if of := r.find(o.Addr); of != nil {
+			l.strangers.WithLabelValues(c.Reason).Inc()
 			l.events.record(conflictEvent(serviceOf(r.announcement), c, *of))
 			l.log.Info("address conflict", "lease", r.name, "address", c.Address, "mac", c.MAC, "interface", c.Interface, "reason", c.Reason)
 		}

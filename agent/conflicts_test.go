@@ -206,7 +206,7 @@ func TestForeignClaimOfAnAddressInUse(t *testing.T) {
 					}
 				})
 				host := w.stranger(vip4)
-				for range 200 {
+				for range 195 {
 					host.Claim(netip.MustParseAddr(vip4))
 					time.Sleep(100 * time.Millisecond)
 				}
@@ -215,7 +215,7 @@ func TestForeignClaimOfAnAddressInUse(t *testing.T) {
 					want = 0
 				}
 				if claims != want {
-					t.Errorf("%d claims in 20 s, want %d", claims, want)
+					t.Errorf("%d claims in 19.5 s, want %d", claims, want)
 				}
 				if got := w.conflicts(key); len(got) != 1 || got[0].Reason != v1alpha1.ReasonForeignHost || got[0].MAC != foreign.String() {
 					t.Errorf("conflicts %+v", got)

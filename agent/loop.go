@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -18,6 +19,7 @@ import (
 	"github.com/arpeggio-lb/arpeggio/agent/election"
 	"github.com/arpeggio-lb/arpeggio/agent/lease"
 	"github.com/arpeggio-lb/arpeggio/agent/link"
+	"github.com/arpeggio-lb/arpeggio/agent/metrics"
 	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
 	"github.com/arpeggio-lb/arpeggio/agent/wire"
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
@@ -90,6 +92,7 @@ type loop struct {
 	witnesses map[string][]netip.Addr // by interface
 
 	conflicts *conflict.Set
+	strangers *prometheus.CounterVec
 	controls  map[controlPath][]netip.Addr           // that are listened for
 	gateways  map[string]map[netip.Addr]neighbor.MAC // by interface, as they answered
 	links     link.Snapshot                          // as last told
@@ -125,7 +128,7 @@ func newLoop(config election.Config, store leases, o Options) *loop {
 		reigns: map[string]*reign{}, leaseOf: map[types.NamespacedName]string{}, byAddr: map[netip.Addr]*reign{}, also: map[netip.Addr][]*reign{},
 		peers: map[string]peerFacts{}, nodeOf: map[neighbor.MAC]string{}, beats: beats{}, sent: map[int64]election.Time{},
 		detector: newDetector(o.Incarnation), witnesses: map[string][]netip.Addr{},
-		conflicts: newConflicts(o.Incarnation), controls: map[controlPath][]netip.Addr{},
+		conflicts: newConflicts(o.Incarnation), strangers: metrics.NewStrangers(), controls: map[controlPath][]netip.Addr{},
 		gateways: map[string]map[netip.Addr]neighbor.MAC{}, locals: map[netip.Addr][]link.Local{},
 	}
 	l.ports = newPorts(o, l.pulse, l.sounds)

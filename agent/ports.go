@@ -15,6 +15,7 @@ import (
 
 	"github.com/arpeggio-lb/arpeggio/agent/election"
 	"github.com/arpeggio-lb/arpeggio/agent/link"
+	"github.com/arpeggio-lb/arpeggio/agent/metrics"
 	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
 	"github.com/arpeggio-lb/arpeggio/agent/wire"
 )
@@ -27,6 +28,7 @@ const brokenAfter = time.Second
 type port interface {
 	Run(ctx context.Context) error
 	State() wire.State
+	Counters() wire.Counters
 	SetTable(t *neighbor.Table)
 	Announce(addrs ...netip.Addr)
 	ClaimTo(addr netip.Addr, card neighbor.MAC) int
@@ -46,9 +48,10 @@ type ports struct {
 	log                  logr.Logger
 	make                 func(wire.Config) (port, error)
 
-	links map[string]link.Interface
-	open  map[string]*openPort
-	tasks sync.WaitGroup
+	links  map[string]link.Interface
+	open   map[string]*openPort
+	counts *metrics.Wire
+	tasks  sync.WaitGroup
 }
 
 // openPort is a port and what it was last told.
@@ -75,7 +78,7 @@ func newPorts(o Options, pulse *wire.Pulse, sounds chan wire.Heard) *ports {
 	return &ports{
 		cluster: short(o.Installation), incarnation: short(o.Incarnation),
 		pulse: pulse, sounds: sounds, log: o.Log.WithName("port"), make: newWirePort,
-		links: map[string]link.Interface{}, open: map[string]*openPort{},
+		links: map[string]link.Interface{}, open: map[string]*openPort{}, counts: metrics.NewWire(),
 	}
 }
 
@@ -234,6 +237,7 @@ func (p *ports) dial(ctx context.Context, name string) *openPort {
 	ctx, stop := context.WithCancel(ctx)
 	o := &openPort{port: port, stop: stop}
 	p.open[name] = o
+	p.counts.Open(name, port.Counters)
 	p.tasks.Go(func() {
 		if err := port.Run(ctx); err != nil {
 			p.log.Error(err, "port ended", "interface", name)
@@ -246,6 +250,7 @@ func (p *ports) shut(name string, o *openPort) {
 	o.port.SetTable(neighbor.NewTable(neighbor.Self{}, nil))
 	o.stop()
 	delete(p.open, name)
+	p.counts.Close(name)
 }
 
 // close shuts all ports and waits for them.

@@ -130,3 +130,11 @@ func (w *Wire) Collect(to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstMetric(groups, prometheus.GaugeValue, float64(t.groups), name)
 	}
 }
+
+// NewStrangers gives the counter of others that were found to use an address, by what they are.
+func NewStrangers() *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "arpeggio_agent_conflicts_total",
+		Help: "Others that were found to use an address of a Service, by what they are.",
+	}, []string{"reason"})
+}

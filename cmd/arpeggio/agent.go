@@ -45,6 +45,7 @@ In a cluster the manager runs it as a DaemonSet. By hand:
 	f.StringVar(&o.Incarnation, "pod-uid", "", "UID of the agent's pod; empty: a random one")
 	f.StringVar(&o.Installation, "installation", "", "UID of the installation's namespace, so that two installations on one LAN know each other's frames apart; empty: the namespace's name")
 	f.StringVar(&o.HealthAddress, "health-bind-address", "0", "address of /healthz and /readyz; 0: none, \"arpeggio agent health\" asks without one")
+	f.StringVar(&o.MetricsAddress, "metrics-bind-address", "0", "address of /metrics, without authentication: bind it to one that only the right people reach; 0: none")
 	f.StringVar(&o.StateDir, "state-dir", "", "directory to keep what the agent needs when it is started again while the API server is away; empty: keep nothing")
 	f.StringVar(&o.MarkKeyFile, "mark-key-file", "", "file with the key that all agents of the installation share, 32 hexadecimal digits; empty: no key, and any host on the LAN can speak in an agent's name")
 	f.StringVar(&o.KubeProxyHealthURL, "kube-proxy-health-url", "http://127.0.0.1:10256/healthz", "where to ask whether this node's kube-proxy is healthy; it counts once it has answered; empty: do not ask")
