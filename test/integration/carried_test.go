@@ -18,7 +18,7 @@ func TestPoolPolicyIsCarried(t *testing.T) {
 	w.node("node1", card("eth0", "192.168.1.11/24"))
 	w.manager()
 	four := w.pool("four", addresses("192.168.1.10-192.168.1.20"))
-	six := w.pool("six", v1alpha1.VIPPoolSpec{Addresses: []v1alpha1.AddressRange{"fd00:1::10"}, Ping: v1alpha1.Enabled, ConflictPolicy: v1alpha1.YieldAddress})
+	six := w.pool("six", v1alpha1.VIPPoolSpec{Addresses: []v1alpha1.AddressRange{"fd00:1::10"}, Ping: v1alpha1.Enabled, Probing: v1alpha1.FullProbing, ConflictPolicy: v1alpha1.YieldAddress})
 	w.service("web", stack(corev1.IPFamilyPolicyRequireDualStack, corev1.IPv4Protocol, corev1.IPv6Protocol))
 	carried := func(want ...v1alpha1.AnnouncedAddress) func(*v1alpha1.VIPAnnouncement) error {
 		return func(a *v1alpha1.VIPAnnouncement) error {
@@ -28,7 +28,7 @@ func TestPoolPolicyIsCarried(t *testing.T) {
 			return nil
 		}
 	}
-	v6 := v1alpha1.AnnouncedAddress{Address: "fd00:1::10", Pool: "six", ConflictPolicy: v1alpha1.YieldAddress, Ping: v1alpha1.Enabled}
+	v6 := v1alpha1.AnnouncedAddress{Address: "fd00:1::10", Pool: "six", ConflictPolicy: v1alpha1.YieldAddress, Ping: v1alpha1.Enabled, Probing: v1alpha1.FullProbing}
 	w.announcement("web", carried(v1alpha1.AnnouncedAddress{Address: "192.168.1.10", Pool: "four"}, v6))
 	four.Spec.Ping = v1alpha1.Enabled
 	w.update(four)
