@@ -22,6 +22,7 @@ type sockets struct {
 	ifi      *net.Interface
 	arp, ndp *socket
 	groups   *groups
+	small    bool // the MTU was too small for IPv6
 }
 
 // errProtocol is a frame that is neither ARP nor IPv6.
@@ -35,6 +36,31 @@ func (s *sockets) send(frame []byte) error {
 		return s.ndp.send(frame)
 	}
 	return errProtocol
+}
+
+var (
+	errRenamed = errors.New("the name is another interface's now")
+	errGroups  = errors.New("the interface could not carry IPv6 for a while, and forgot its multicast groups")
+)
+
+// leastMTU is what IPv6 needs (RFC 8200 section 5). With less the kernel ends it on an interface,
+// and forgets the memberships that sockets still hold.
+const leastMTU = 1280
+
+// moved tells why the sockets are no more of use to who goes by the interface's name; nil: they
+// are, or will fail by themselves.
+func (s *sockets) moved(name string) error {
+	index, mtu, ok := s.arp.named(name)
+	switch {
+	case !ok:
+		return nil
+	case index != s.ifi.Index:
+		return fmt.Errorf("interface %s: %w", name, errRenamed)
+	case s.small && mtu >= leastMTU:
+		return fmt.Errorf("interface %s: %w", name, errGroups)
+	}
+	s.small = mtu < leastMTU
+	return nil
 }
 
 func (s *sockets) Close() {
@@ -96,7 +122,7 @@ func (p *Port) session(ctx context.Context) error {
 	}
 	p.sockets.Store(s)
 	echoes := newEchoes(p, s.ifi)
-	p.serve(failed, s, echoes)
+	moved := p.serve(failed, s, echoes)
 	p.sockets.Store(nil)
 	p.tally.overflows.Add(p.filters.overflows())
 	for _, socket := range []*socket{s.arp, s.ndp} {
@@ -106,11 +132,15 @@ func (p *Port) session(ctx context.Context) error {
 	p.tally.groups.Store(0)
 	err = readers.Wait() // failed is over now, if it was not before
 	echoes.close()
+	if moved != nil {
+		return moved
+	}
 	return err
 }
 
-// serve has all that is open follow the table until the context is over.
-func (p *Port) serve(ctx context.Context, s *sockets, e *echoes) {
+// serve has all that is open follow the table until the context is over, or the sockets are no
+// more of use, which it tells.
+func (p *Port) serve(ctx context.Context, s *sockets, e *echoes) error {
 	follow := func(retry bool) {
 		e.follow(ctx, p.table.Load(), retry)
 		p.setState(State{Up: true, Echo: e.err})
@@ -121,6 +151,9 @@ func (p *Port) serve(ctx context.Context, s *sockets, e *echoes) {
 		select {
 		case <-ctx.Done():
 		case <-p.tableSet:
+			if err := s.moved(p.cfg.Interface); err != nil {
+				return err
+			}
 			join = p.join(s.groups)
 			follow(false)
 			if fit == nil {
@@ -141,6 +174,7 @@ func (p *Port) serve(ctx context.Context, s *sockets, e *echoes) {
 			p.setState(State{Up: true, Echo: e.err})
 		}
 	}
+	return nil
 }
 
 // join has the groups follow the table. If some could not be joined it gives a channel

@@ -99,6 +99,26 @@ func (s *socket) detach() error {
 	return errors.Join(err, inner)
 }
 
+// named gives index and MTU of the interface that has a name now.
+func (s *socket) named(name string) (index, mtu int, ok bool) {
+	ask := func(fd uintptr, what uint) (int, bool) {
+		r, err := unix.NewIfreq(name)
+		if err == nil {
+			err = unix.IoctlIfreq(int(fd), what, r)
+		}
+		if err != nil {
+			return 0, false
+		}
+		return int(r.Uint32()), true
+	}
+	_ = s.raw.Control(func(fd uintptr) {
+		if index, ok = ask(fd, unix.SIOCGIFINDEX); ok {
+			mtu, ok = ask(fd, unix.SIOCGIFMTU)
+		}
+	})
+	return index, mtu, ok
+}
+
 // overflows is how many frames found the queue full since it was asked last.
 func (s *socket) overflows() uint64 {
 	n := uint64(0)
