@@ -3,11 +3,16 @@
 package wire
 
 import (
+	"bufio"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
+	"os"
 	"slices"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -80,6 +85,33 @@ func (g *groups) join(addr netip.Addr) error {
 	g.joined[addr] = len(g.sockets)
 	g.sockets = append(g.sockets, fd)
 	return nil
+}
+
+// forgotten tells whether the kernel has lost a membership that a socket still holds: it ends IPv6
+// on an interface whose MTU becomes too small for it (1280, RFC 8200 section 5), or when it is
+// switched off, and what was joined before does not come back with it.
+func (g *groups) forgotten() bool {
+	if len(g.joined) == 0 {
+		return false
+	}
+	f, err := os.Open("/proc/thread-self/net/igmp6")
+	if err != nil {
+		return false // no IPv6 at all: joining says so
+	}
+	defer func() { _ = f.Close() }()
+	found := 0
+	for lines := bufio.NewScanner(f); lines.Scan(); { // index, name, group, users, flags, timer
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 3 || fields[0] != strconv.Itoa(g.index) {
+			continue
+		}
+		if b, err := hex.DecodeString(fields[2]); err == nil && len(b) == 16 {
+			if _, ok := g.joined[netip.AddrFrom16([16]byte(b))]; ok {
+				found++
+			}
+		}
+	}
+	return found < len(g.joined)
 }
 
 func (g *groups) mreq(addr netip.Addr) unix.IPv6Mreq {

@@ -22,7 +22,6 @@ type sockets struct {
 	ifi      *net.Interface
 	arp, ndp *socket
 	groups   *groups
-	small    bool // the MTU was too small for IPv6
 }
 
 // errProtocol is a frame that is neither ARP nor IPv6.
@@ -38,28 +37,14 @@ func (s *sockets) send(frame []byte) error {
 	return errProtocol
 }
 
-var (
-	errRenamed = errors.New("the name is another interface's now")
-	errGroups  = errors.New("the interface could not carry IPv6 for a while, and forgot its multicast groups")
-)
-
-// leastMTU is what IPv6 needs (RFC 8200 section 5). With less the kernel ends it on an interface,
-// and forgets the memberships that sockets still hold.
-const leastMTU = 1280
+var errRenamed = errors.New("the name is another interface's now")
 
 // moved tells why the sockets are no more of use to who goes by the interface's name; nil: they
 // are, or will fail by themselves.
 func (s *sockets) moved(name string) error {
-	index, mtu, ok := s.arp.named(name)
-	switch {
-	case !ok:
-		return nil
-	case index != s.ifi.Index:
+	if index, ok := s.arp.named(name); ok && index != s.ifi.Index {
 		return fmt.Errorf("interface %s: %w", name, errRenamed)
-	case s.small && mtu >= leastMTU:
-		return fmt.Errorf("interface %s: %w", name, errGroups)
 	}
-	s.small = mtu < leastMTU
 	return nil
 }
 
@@ -109,6 +94,9 @@ const groupRetry = 5 * time.Second
 // Services come by the hundred, once is enough. Until then more passes than need be.
 const fitDelay = 50 * time.Millisecond
 
+// auditDelay is how long after a change the kernel is asked whether it still has the groups.
+const auditDelay = time.Second
+
 // session opens the sockets and serves until they fail or the context ends.
 func (p *Port) session(ctx context.Context) error {
 	s, err := p.dial()
@@ -147,6 +135,7 @@ func (p *Port) serve(ctx context.Context, s *sockets, e *echoes) error {
 	}
 	follow(false)
 	fit := time.After(0)
+	var audit <-chan time.Time
 	for join := p.join(s.groups); ctx.Err() == nil; {
 		select {
 		case <-ctx.Done():
@@ -158,6 +147,14 @@ func (p *Port) serve(ctx context.Context, s *sockets, e *echoes) error {
 			follow(false)
 			if fit == nil {
 				fit = time.After(fitDelay)
+			}
+			if audit == nil {
+				audit = time.After(auditDelay)
+			}
+		case <-audit:
+			if audit = nil; s.groups.forgotten() {
+				s.groups.Close() // the sockets still hold what the kernel has not
+				join = p.join(s.groups)
 			}
 		case <-fit:
 			fit = nil

@@ -99,24 +99,14 @@ func (s *socket) detach() error {
 	return errors.Join(err, inner)
 }
 
-// named gives index and MTU of the interface that has a name now.
-func (s *socket) named(name string) (index, mtu int, ok bool) {
-	ask := func(fd uintptr, what uint) (int, bool) {
-		r, err := unix.NewIfreq(name)
-		if err == nil {
-			err = unix.IoctlIfreq(int(fd), what, r)
-		}
-		if err != nil {
-			return 0, false
-		}
-		return int(r.Uint32()), true
+// named gives the index of the interface that has a name now.
+func (s *socket) named(name string) (index int, ok bool) {
+	r, err := unix.NewIfreq(name)
+	if err != nil {
+		return 0, false
 	}
-	_ = s.raw.Control(func(fd uintptr) {
-		if index, ok = ask(fd, unix.SIOCGIFINDEX); ok {
-			mtu, ok = ask(fd, unix.SIOCGIFMTU)
-		}
-	})
-	return index, mtu, ok
+	_ = s.raw.Control(func(fd uintptr) { err = unix.IoctlIfreq(int(fd), unix.SIOCGIFINDEX, r) })
+	return int(r.Uint32()), err == nil
 }
 
 // overflows is how many frames found the queue full since it was asked last.
