@@ -51,8 +51,9 @@ type Config struct {
 	// long it waits for the answer before it takes the Lease back.
 	GiveAsk   time.Duration
 	GiveBound time.Duration
-	// FailedFor is how long a node that did not take what it was given is passed over.
-	FailedFor time.Duration
+	// FailedFirst is how long a node that did not take what it was given is passed over. It doubles
+	// each time, to FailedFor.
+	FailedFirst, FailedFor time.Duration
 	// FlapLimit changes within FlapWindow end moves that somebody wishes for FlapPause, then
 	// twice, then four times as long. Meanwhile the wire's verdict is acted on only once the
 	// holder was silent for FlapHold, then twice as long with each change.
@@ -84,6 +85,7 @@ func Defaults(node string) Config {
 		LookFor:       300 * time.Millisecond,
 		GiveAsk:       20 * time.Millisecond,
 		GiveBound:     500 * time.Millisecond,
+		FailedFirst:   2 * time.Second,
 		FailedFor:     time.Minute,
 		FlapLimit:     3,
 		FlapWindow:    3 * time.Minute,

@@ -86,10 +86,11 @@ func (s State) eligible(node string, since Time) bool {
 		s.failedAt(node) < since
 }
 
-// failedAt is when a node last did not take what it was given; before all times: never.
+// failedAt is when a node last did not take what it was given; before all times: never, or it is
+// worth another try.
 func (s State) failedAt(node string) Time {
 	for _, f := range s.failed {
-		if f.node == node {
+		if f.node == node && !f.over {
 			return f.at
 		}
 	}
@@ -241,10 +242,16 @@ func (m *machine) giveListen() {
 	m.wakeAt(min(bound, m.give.asked+m.Config.GiveAsk))
 }
 
-// fail passes a node over for a while.
+// fail passes a node over for a while: a short one at first, as its kube-proxy may only be slow.
 func (m *machine) fail(node string) {
+	pause := m.Config.FailedFirst
+	for _, f := range m.failed {
+		if f.node == node {
+			pause = min(2*f.pause, m.Config.FailedFor)
+		}
+	}
 	m.forgive(node)
-	m.failed = append(m.failed, failure{node: node, at: m.now})
+	m.failed = append(m.failed, failure{node: node, at: m.now, pause: pause})
 }
 
 // forgive takes back that a node failed.

@@ -114,7 +114,14 @@ func TestGiving(t *testing.T) {
 			p.phase(Speaking).live(50 * second).speaks("q is mute").writesNothing("for a while")
 		},
 		"moveTo a node that leaves keeps speaking": func(t *testing.T) {
-			speaker(t).step(move).peers(true).phase(Speaking).speaks("q leaves").live(30 * second).writesNothing("for a while")
+			speaker(t).step(move).peers(true).phase(Speaking).speaks("q leaves").live(1500 * ms).writesNothing("for a while")
+		},
+		"one that did not take it is tried again, later each time": func(t *testing.T) {
+			p := speaker(t).step(withPolicy(func(p *Policy) { p.Candidates = []string{"q"} }))
+			for _, pause := range []Time{2 * second, 4 * second, 8 * second} {
+				p.peers(false).swap("q").swapped(true).live(510 * ms).swap("n").swapped(true).phase(Speaking)
+				p.live(pause - 600*ms).writesNothing("it was just tried").live(600 * ms)
+			}
 		},
 		"given to a node that leaves: it waits for the giver to take it back": func(t *testing.T) {
 			p := newPlayer(t).policy("o", "n").pulse().lease("o", 3).step(Leave{}).lease("n", 4).

@@ -124,8 +124,10 @@ type verdict struct {
 }
 
 type failure struct {
-	node string
-	at   Time
+	node  string
+	at    Time
+	pause time.Duration // for which it is passed over
+	over  bool
 }
 
 // Phase tells what the machine is about.

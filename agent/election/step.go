@@ -214,8 +214,14 @@ func (m *machine) settle() {
 	m.lapse()
 	if len(m.failed) > 0 {
 		m.failed = slices.DeleteFunc(slices.Clone(m.failed), func(f failure) bool {
-			return m.now > f.at && m.now-f.at >= m.Config.FailedFor
+			return m.now-f.at >= 2*m.Config.FailedFor
 		})
+		for i := range m.failed {
+			f := &m.failed[i]
+			if f.over = m.now-f.at >= f.pause; !f.over {
+				m.wakeAt(f.at + f.pause)
+			}
+		}
 	}
 	switch {
 	case !m.concerned():
