@@ -40,7 +40,8 @@ func (s sight) silent(t *testing.T, atMost time.Duration) {
 
 // heard checks that nobody was without an answer to "who has" for longer than a bound. It
 // goes by questions that were never answered: on a busy machine, answers come late, and an
-// agent leaves questions alone that come late to it.
+// agent leaves questions alone that come late to it. The noise counts twice: a machine that stands
+// still is late itself, and mutes the agents on it until a heartbeat, as late, has come back.
 func (s sight) heard(t *testing.T, atMost time.Duration) {
 	t.Helper()
 	for _, r := range s.reports {
@@ -49,8 +50,8 @@ func (s sight) heard(t *testing.T, atMost time.Duration) {
 		}
 		unanswered := unanswered(r.Lost)
 		t.Logf("%s %s: unanswered for %s, %d questions of %d in all", r.Config.Kind, r.Config.Target.Addr(), unanswered, len(r.Lost), r.Sent)
-		if unanswered > atMost+s.noise {
-			t.Errorf("%s %s: questions were unanswered for %s, want at most %s and the noise of %s", r.Config.Kind, r.Config.Target.Addr(), unanswered, atMost, s.noise)
+		if unanswered > atMost+2*s.noise {
+			t.Errorf("%s %s: questions were unanswered for %s, want at most %s and twice the noise of %s", r.Config.Kind, r.Config.Target.Addr(), unanswered, atMost, s.noise)
 		}
 	}
 }
