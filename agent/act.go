@@ -20,6 +20,10 @@ import (
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
 )
 
+// maxSwaps is how many Leases are written at a time. A node that takes over a thousand VIPs must
+// go on answering meanwhile; those whose write is late are claimed on the wire.
+const maxSwaps = 32
+
 // skipFor is how long an object that made the agent panic is left alone, unless it changes.
 const skipFor = 30 * time.Second
 
@@ -182,9 +186,11 @@ func (l *loop) swap(r *reign, a election.Swap) {
 	seen := r.version(a.Lease)
 	l.call(r, func(ctx context.Context, send func(*coordinationv1.Lease, election.Event)) {
 		if seen != nil {
+			l.swaps <- struct{}{}
 			l.rush.begin()
 			got, err := l.leases.Swap(ctx, seen, a.Holder, a.Transitions)
 			l.rush.end()
+			<-l.swaps
 			if err == nil {
 				send(got, election.SwapDone{Attempt: a.Attempt, OK: true, Lease: lease.FromObject(got)})
 				return

@@ -132,12 +132,18 @@ type claimTo struct {
 	card neighbor.MAC
 }
 
-// claim sends the claims that waited for the tables.
-func (l *loop) claim() {
-	for _, c := range l.claims {
+// claimBatch is how many claims are sent in one turn: thousands at once would hold the loop up
+// for so long that it counts as a stall.
+const claimBatch = 128
+
+// claim sends claims that waited for the tables, and tells whether there are more.
+func (l *loop) claim() (more bool) {
+	n := min(len(l.claims), claimBatch)
+	for _, c := range l.claims[:n] {
 		l.ports.claimTo(c.name, c.addr, c.card)
 	}
-	l.claims = l.claims[:0]
+	l.claims = append(l.claims[:0], l.claims[n:]...)
+	return len(l.claims) > 0
 }
 
 // claimAround claims towards the cards of who spoke before, of the candidates, and of the

@@ -77,7 +77,8 @@ type loop struct {
 
 	ctx     context.Context // of the calls made for actions
 	calls   sync.WaitGroup
-	rush    rush // of writes
+	swaps   chan struct{} // holds one for each write of a Lease under way
+	rush    rush          // of writes
 	reigns  map[string]*reign
 	leaseOf map[types.NamespacedName]string // by announcement, the name of its reign
 	byAddr  map[netip.Addr]*reign
@@ -123,7 +124,7 @@ type loop struct {
 func newLoop(config election.Config, store leases, o Options) *loop {
 	l := &loop{
 		config: config, leases: store, log: o.Log, version: o.Version, installation: o.Installation, now: wire.Boottime,
-		pulse: &wire.Pulse{}, sounds: make(chan wire.Heard, inputs), in: make(chan input, inputs),
+		pulse: &wire.Pulse{}, sounds: make(chan wire.Heard, inputs), in: make(chan input, inputs), swaps: make(chan struct{}, maxSwaps),
 		gone: make(chan struct{}), done: make(chan struct{}),
 		reigns: map[string]*reign{}, leaseOf: map[types.NamespacedName]string{}, byAddr: map[netip.Addr]*reign{}, also: map[netip.Addr][]*reign{},
 		peers: map[string]peerFacts{}, nodeOf: map[neighbor.MAC]string{}, beats: beats{}, sent: map[int64]election.Time{},
@@ -213,7 +214,7 @@ func (l *loop) turn() time.Duration {
 	l.detect()
 	l.settleConflicts()
 	l.publish()
-	l.claim()
+	more := l.claim()
 	l.lookAround(now)
 	l.want()
 	l.keep()
@@ -225,6 +226,9 @@ func (l *loop) turn() time.Duration {
 	if l.leaving && !l.left && l.silent() {
 		l.left = true
 		close(l.gone)
+	}
+	if more {
+		return leastPause
 	}
 	return max(leastPause, min(next, l.checkAt, l.wakes.next(), l.detector.Wake(), l.conflicts.Wake())-l.now())
 }
