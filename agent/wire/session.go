@@ -193,7 +193,6 @@ func (p *Port) read(s *socket) error {
 		echo, size, answer = true, echoFrameSize, echoFrameSize
 	}
 	runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-	hurry()
 	r, w := newReader(size, s.quit), &writer{}
 	recv, send := r.read, w.write
 	reply := make([]byte, 0, answer)
