@@ -237,7 +237,7 @@ func (p *ports) dial(ctx context.Context, name string) *openPort {
 	ctx, stop := context.WithCancel(ctx)
 	o := &openPort{port: port, stop: stop}
 	p.open[name] = o
-	p.counts.Open(name, port.Counters)
+	p.counts.Open(name, func() metrics.Reading { return reading(port.Counters()) })
 	p.tasks.Go(func() {
 		if err := port.Run(ctx); err != nil {
 			p.log.Error(err, "port ended", "interface", name)

@@ -11,8 +11,6 @@ import (
 	"testing"
 
 	"github.com/arpeggio-lb/arpeggio/agent/metrics"
-	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
-	"github.com/arpeggio-lb/arpeggio/agent/wire"
 )
 
 // shows reads the metrics over HTTP, as Prometheus does, from two servers at one address.
@@ -58,11 +56,12 @@ func shows(t *testing.T, w *metrics.Wire) string {
 // What a port counted stays when it is closed, and goes on with the next of the same interface.
 func TestCountersNeverGoBack(t *testing.T) {
 	w := metrics.NewWire()
-	port := func(requests, noVoice uint64) func() wire.Counters {
-		return func() wire.Counters {
-			c := wire.Counters{Requests: requests, Groups: 2}
-			c.Drops[neighbor.DropNoVoice] = noVoice
-			return c
+	port := func(requests, noVoice uint64) func() metrics.Reading {
+		return func() metrics.Reading {
+			return metrics.Reading{
+				Figures: map[string]uint64{metrics.Requests: requests},
+				Drops:   map[string]uint64{"no_voice": noVoice}, Groups: 2,
+			}
 		}
 	}
 	has := func(when string, lines ...string) {

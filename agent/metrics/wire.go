@@ -7,50 +7,48 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/arpeggio-lb/arpeggio/agent/wire"
 )
+
+// Reading is what one port has counted: figures by their names, as listed in this package, and
+// frames that were dropped by reason. Groups is a number of now, not a count.
+type Reading struct {
+	Figures map[string]uint64
+	Drops   map[string]uint64
+	Groups  uint64
+}
+
+func (r Reading) plus(o Reading) Reading {
+	sum := Reading{Figures: map[string]uint64{}, Drops: map[string]uint64{}, Groups: o.Groups}
+	for _, x := range []Reading{r, o} {
+		for name, n := range x.Figures {
+			sum.Figures[name] += n
+		}
+		for reason, n := range x.Drops {
+			sum.Drops[reason] += n
+		}
+	}
+	return sum
+}
 
 // Wire collects what the ports have counted, by interface. Its methods may be called from any
 // goroutine.
 type Wire struct {
 	mu    sync.Mutex // guards what follows
-	open  map[string]func() wire.Counters
-	ended map[string]totals // what the ports that were closed had counted
-}
-
-// totals are what the ports of one interface have counted, one after the other.
-type totals struct {
-	figures map[string]uint64
-	drops   map[string]uint64
-	groups  uint64 // of the port that is open
-}
-
-func (t totals) plus(c wire.Counters) totals {
-	sum := totals{figures: maps.Clone(t.figures), drops: maps.Clone(t.drops), groups: c.Groups}
-	if sum.figures == nil {
-		sum.figures, sum.drops = map[string]uint64{}, map[string]uint64{}
-	}
-	for _, f := range figures {
-		sum.figures[f.name] += f.of(c)
-	}
-	for reason, n := range c.Dropped() {
-		sum.drops[reason] += n
-	}
-	return sum
+	open  map[string]func() Reading
+	ended map[string]Reading // what the ports that were closed had counted
 }
 
 // NewWire makes a collector without ports.
 func NewWire() *Wire {
-	return &Wire{open: map[string]func() wire.Counters{}, ended: map[string]totals{}}
+	return &Wire{open: map[string]func() Reading{}, ended: map[string]Reading{}}
 }
 
 // Open adds the port of an interface. An earlier one of the same interface is closed.
-func (w *Wire) Open(name string, counters func() wire.Counters) {
+func (w *Wire) Open(name string, read func() Reading) {
 	w.Close(name)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.open[name] = counters
+	w.open[name] = read
 }
 
 // Close takes the port of an interface out. What it had counted stays.
@@ -59,14 +57,14 @@ func (w *Wire) Close(name string) {
 	defer w.mu.Unlock()
 	if read := w.open[name]; read != nil {
 		sum := w.ended[name].plus(read())
-		sum.groups = 0
+		sum.Groups = 0
 		w.ended[name] = sum
 		delete(w.open, name)
 	}
 }
 
 // read gives what was counted on each interface.
-func (w *Wire) read() map[string]totals {
+func (w *Wire) read() map[string]Reading {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	all := maps.Clone(w.ended)
@@ -76,30 +74,45 @@ func (w *Wire) read() map[string]totals {
 	return all
 }
 
+// The names of the figures.
+const (
+	Frames        = "frames"
+	Requests      = "requests"
+	Replies       = "replies"
+	EchoRequests  = "echo_requests"
+	EchoReplies   = "echo_replies"
+	Announcements = "announcements"
+	Sent          = "sent"
+	SendErrors    = "send_errors"
+	Heard         = "heard"
+	HeardLost     = "heard_lost"
+	Dials         = "dials"
+	GroupErrors   = "group_errors"
+)
+
 // figure is one counter of a port.
 type figure struct {
 	name string
 	desc *prometheus.Desc
-	of   func(wire.Counters) uint64
 }
 
-func counter(name, help string, of func(wire.Counters) uint64) figure {
-	return figure{name, prometheus.NewDesc("arpeggio_agent_"+name+"_total", help, []string{"interface"}, nil), of}
+func counter(name, help string) figure {
+	return figure{name, prometheus.NewDesc("arpeggio_agent_"+name+"_total", help, []string{"interface"}, nil)}
 }
 
 var figures = []figure{
-	counter("frames", "Frames that passed the filter in the kernel.", func(c wire.Counters) uint64 { return c.Frames }),
-	counter("requests", "ARP requests and neighbor solicitations for an address of this node's table, answered or not.", func(c wire.Counters) uint64 { return c.Requests }),
-	counter("replies", "Replies and solicited advertisements sent.", func(c wire.Counters) uint64 { return c.Replies }),
-	counter("echo_requests", "ICMP and ICMPv6 echo requests for addresses that answer them.", func(c wire.Counters) uint64 { return c.Echoes }),
-	counter("echo_replies", "ICMP and ICMPv6 echo replies sent.", func(c wire.Counters) uint64 { return c.EchoReplies }),
-	counter("announcements", "Frames sent unasked that announce an address.", func(c wire.Counters) uint64 { return c.Claims }),
-	counter("sent", "Frames sent unasked, announcements and questions alike.", func(c wire.Counters) uint64 { return c.Sent }),
-	counter("send_errors", "Frames that the kernel did not take.", func(c wire.Counters) uint64 { return c.SendErrors }),
-	counter("heard", "What others said about addresses of the table, passed on to the elections.", func(c wire.Counters) uint64 { return c.Heard }),
-	counter("heard_lost", "The same, lost as there was more than could be looked at.", func(c wire.Counters) uint64 { return c.HeardLost }),
-	counter("dials", "Attempts to open an interface's sockets: more than one means that they failed.", func(c wire.Counters) uint64 { return c.Dials }),
-	counter("group_errors", "Multicast groups that could not be joined.", func(c wire.Counters) uint64 { return c.GroupErrors }),
+	counter(Frames, "Frames that passed the filter in the kernel."),
+	counter(Requests, "ARP requests and neighbor solicitations for an address of this node's table, answered or not."),
+	counter(Replies, "Replies and solicited advertisements sent."),
+	counter(EchoRequests, "ICMP and ICMPv6 echo requests for addresses that answer them."),
+	counter(EchoReplies, "ICMP and ICMPv6 echo replies sent."),
+	counter(Announcements, "Frames sent unasked that announce an address."),
+	counter(Sent, "Frames sent unasked, announcements and questions alike."),
+	counter(SendErrors, "Frames that the kernel did not take."),
+	counter(Heard, "What others said about addresses of the table, passed on to the elections."),
+	counter(HeardLost, "The same, lost as there was more than could be looked at."),
+	counter(Dials, "Attempts to open an interface's sockets: more than one means that they failed."),
+	counter(GroupErrors, "Multicast groups that could not be joined."),
 }
 
 var (
@@ -122,12 +135,12 @@ func (w *Wire) Describe(to chan<- *prometheus.Desc) {
 func (w *Wire) Collect(to chan<- prometheus.Metric) {
 	for name, t := range w.read() {
 		for _, f := range figures {
-			to <- prometheus.MustNewConstMetric(f.desc, prometheus.CounterValue, float64(t.figures[f.name]), name)
+			to <- prometheus.MustNewConstMetric(f.desc, prometheus.CounterValue, float64(t.Figures[f.name]), name)
 		}
-		for reason, n := range t.drops {
+		for reason, n := range t.Drops {
 			to <- prometheus.MustNewConstMetric(drops, prometheus.CounterValue, float64(n), name, reason)
 		}
-		to <- prometheus.MustNewConstMetric(groups, prometheus.GaugeValue, float64(t.groups), name)
+		to <- prometheus.MustNewConstMetric(groups, prometheus.GaugeValue, float64(t.Groups), name)
 	}
 }
 
