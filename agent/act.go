@@ -186,11 +186,7 @@ func (l *loop) swap(r *reign, a election.Swap) {
 	seen := r.version(a.Lease)
 	l.call(r, func(ctx context.Context, send func(*coordinationv1.Lease, election.Event)) {
 		if seen != nil {
-			l.swaps <- struct{}{}
-			l.rush.begin()
-			got, err := l.leases.Swap(ctx, seen, a.Holder, a.Transitions)
-			l.rush.end()
-			<-l.swaps
+			got, err := l.swapOne(ctx, seen, a)
 			if err == nil {
 				send(got, election.SwapDone{Attempt: a.Attempt, OK: true, Lease: lease.FromObject(got)})
 				return
@@ -208,6 +204,19 @@ func (l *loop) swap(r *reign, a election.Swap) {
 			send(got, nil)
 		}
 	})
+}
+
+// swapOne waits for its turn and writes.
+func (l *loop) swapOne(ctx context.Context, seen *coordinationv1.Lease, a election.Swap) (*coordinationv1.Lease, error) {
+	select {
+	case l.swaps <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-l.swaps }()
+	l.rush.begin()
+	defer l.rush.end()
+	return l.leases.Swap(ctx, seen, a.Holder, a.Transitions)
 }
 
 // call makes blocking calls in a goroutine of its own; what comes of them are inputs. The

@@ -31,6 +31,8 @@ func TestValidate(t *testing.T) {
 		{"no node name", func(o *Options) { o.Node = "Node_1" }, []string{"--node-name", `"Node_1"`}},
 		{"no namespace", func(o *Options) { o.Namespace = "" }, []string{"--namespace", "arpeggio-system"}},
 		{"port alone", func(o *Options) { o.HealthAddress = ":9809" }, []string{"--health-bind-address", "127.0.0.1:9809", "0 for none"}},
+		{"metrics", func(o *Options) { o.MetricsAddress = "127.0.0.1:9810" }, nil},
+		{"metrics on a port alone", func(o *Options) { o.MetricsAddress = ":9810" }, []string{"--metrics-bind-address", "127.0.0.1:9810", "0 for none"}},
 		{"no health address", func(o *Options) { o.HealthAddress = "" }, []string{"--health-bind-address"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -103,3 +103,40 @@ func forged(t *testing.T, mac neighbor.MAC, marked bool) {
 		}
 	}
 }
+
+// While the API server is away, a farewell is an order to take over. One that was recorded in an
+// earlier reign and is sent again is none.
+func TestFarewellOfAnEarlierReign(t *testing.T) {
+	for ago, speaker := range []string{"n2", "n1"} { // reigns ago; who speaks then
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, "n1", "n2")
+			w.announce("web", "n1", "n2")
+			w.until("n1", 5*time.Second)
+			n1, l := w.nodes["n1"], w.leases[v1alpha1.ServiceLease("default", "web")]
+			for _, m := range w.nodes {
+				m.cutAPI()
+			}
+			time.Sleep(20 * time.Second)
+			w.speaks("n1")
+			self := neighbor.Self{
+				MAC: n1.mac, Cluster: short("this one"), Incarnation: short("n1"), Key: w.key,
+				IPv4: n1.eth0().IPv4, LinkLocal: n1.eth0().LinkLocal,
+			}
+			frame, ok := neighbor.Word(self, netip.MustParseAddr(vip4), neighbor.Broadcast(), neighbor.OwnAddress, neighbor.Mark{
+				Kind: neighbor.MarkLeaving, LeaseUID: newReign("").leaseID(string(l.UID)),
+				Transitions: uint32(*l.Spec.LeaseTransitions) - uint32(ago), Standing: neighbor.StandingLease,
+			})
+			if !ok {
+				t.Fatal("no farewell")
+			}
+			w.segment.Inject(frame)
+			time.Sleep(200 * time.Millisecond)
+			synctest.Wait()
+			if took := w.nodes["n2"].loop.reigns[v1alpha1.ServiceLease("default", "web")]; took == nil {
+				t.Fatal("n2 knows nothing of the Lease")
+			} else if _, speaks := took.state.Voice(); speaks != (speaker == "n2") {
+				t.Errorf("a farewell of %d reigns ago: n2 speaks: %v, want %s to speak", ago, speaks, speaker)
+			}
+		})
+	}
+}
