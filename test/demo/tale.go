@@ -52,8 +52,8 @@ func (t *tale) service(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if len(a.Spec.Addresses) != 2 || a.Status.Node == "" {
-			return fmt.Errorf("the announcement has %d addresses and the speaker %q", len(a.Spec.Addresses), a.Status.Node)
+		if len(a.Spec.Addresses) != 2 || len(a.Status.Addresses) != 2 || a.Status.Node == "" {
+			return fmt.Errorf("the announcement has %d addresses, of which %q speaks for %d", len(a.Spec.Addresses), a.Status.Node, len(a.Status.Addresses))
 		}
 		t.owner = a.Status
 		t.v4, t.v6 = netip.MustParseAddr(a.Spec.Addresses[0].Address), netip.MustParseAddr(a.Spec.Addresses[1].Address)
@@ -223,6 +223,7 @@ func (t *tale) crash(ctx context.Context) error {
 			return err
 		}
 	}
+	t.say("\n  A connection that kube-proxy still sends to the pod on the dead node fails, until Kubernetes knows of it; curl asks again.\n")
 	for _, url := range []string{fmt.Sprintf("http://%s/", t.v4), fmt.Sprintf("http://[%s]/", t.v6)} {
 		if _, err := t.show("curl "+url, t.lab.Command(ctx, "client1", "curl", "-sS", "--retry", "5", "--retry-all-errors", "--max-time", "5", url)); err != nil {
 			return err
