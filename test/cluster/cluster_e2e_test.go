@@ -48,7 +48,7 @@ func TestCluster(t *testing.T) {
 	})
 
 	began := time.Now()
-	c, err := cluster.Up(t.Context(), cluster.Options{Progress: t.Output()})
+	c, err := cluster.Up(t.Context(), cluster.Options{Owned: true, Progress: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}

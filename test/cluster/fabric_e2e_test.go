@@ -26,7 +26,7 @@ func TestFabrics(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	c, err := cluster.Up(t.Context(), cluster.Options{LANs: 2, Progress: t.Output()})
+	c, err := cluster.Up(t.Context(), cluster.Options{LANs: 2, Owned: true, Progress: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}

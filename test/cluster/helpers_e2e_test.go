@@ -165,7 +165,7 @@ func killed(t *testing.T, before []string) {
 	noTraces(t, before)
 
 	half()
-	c, err := cluster.Up(t.Context(), cluster.Options{Nodes: 1, Progress: t.Output()})
+	c, err := cluster.Up(t.Context(), cluster.Options{Nodes: 1, Owned: true, Progress: t.Output()})
 	if err != nil {
 		t.Fatalf("Up after a killed Up: %v", err)
 	}

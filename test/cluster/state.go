@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/arpeggio-lb/arpeggio/test/cluster/machine"
 )
 
 // StateDir holds everything of a running cluster but its programs: keys, configuration, data, logs.
@@ -37,6 +39,22 @@ type state struct {
 	Binaries Binaries `json:"binaries"`
 	// Complete is false until the cluster was up once: what is not complete is torn down rather than mended.
 	Complete bool `json:"complete"`
+	// Owner is the process that the cluster is for; nil when it is for whoever uses it.
+	Owner *machine.Identity `json:"owner,omitempty"`
+}
+
+// abandoned says whether the cluster was for a process that has ended.
+func (s state) abandoned() bool {
+	if s.Owner == nil {
+		return false
+	}
+	alive, err := s.Owner.Alive()
+	return err == nil && !alive
+}
+
+// othersOwn says whether the cluster is for another process, which still runs.
+func (s state) othersOwn() bool {
+	return s.Owner != nil && s.Owner.PID != os.Getpid() && !s.abandoned()
 }
 
 func stateFile() string                { return filepath.Join(StateDir, "state.json") }

@@ -26,6 +26,9 @@ type Options struct {
 	LANs int
 	// Fabric is how the LAN's frames get from one host to another, Switched by default.
 	Fabric Fabric
+	// Owned ties the cluster to this process: nobody else may use Up on it meanwhile, and once the process has ended
+	// without Down, as a test that is killed does, it is a leftover.
+	Owned bool
 	// Progress, if not nil, gets one line per step.
 	Progress io.Writer
 }
@@ -68,7 +71,7 @@ func (o Options) withDefaults() Options {
 
 // Up builds what is missing, starts a cluster and returns when all its nodes are Ready. With a cluster of the same
 // shape already up, it starts again whatever of it does not run; with one of another shape, it is an error.
-// What an earlier Up left unfinished is removed first.
+// What an earlier Up left unfinished is removed first, and so is a cluster whose owner has ended.
 func Up(ctx context.Context, o Options) (*Cluster, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
@@ -89,6 +92,9 @@ func Up(ctx context.Context, o Options) (*Cluster, error) {
 	defer unlock()
 
 	found, err := readState()
+	if err == nil && found.othersOwn() {
+		return nil, fmt.Errorf("a lab is up that belongs to process %d, which still runs", found.Owner.PID)
+	}
 	switch {
 	case errors.Is(err, ErrNotRunning):
 		// Whatever carries our names now is a leftover.
@@ -97,8 +103,8 @@ func Up(ctx context.Context, o Options) (*Cluster, error) {
 		}
 	case err != nil:
 		return nil, err
-	case !found.Complete || !namespaceExists(SwitchNamespace):
-		p.step("removing what an earlier start left unfinished")
+	case !found.Complete || found.abandoned() || !namespaceExists(SwitchNamespace):
+		p.step("removing what was left behind")
 		if err := tearDown(ctx, p); err != nil {
 			return nil, err
 		}
@@ -110,6 +116,13 @@ func Up(ctx context.Context, o Options) (*Cluster, error) {
 	}
 
 	c := newCluster(state{Nodes: o.Nodes, Clients: o.Clients, LANs: o.LANs, Fabric: o.Fabric, Binaries: binaries}, p)
+	if o.Owned {
+		self, err := machine.Self()
+		if err != nil {
+			return nil, err
+		}
+		c.state.Owner = &self
+	}
 	if err := c.state.write(); err != nil {
 		return nil, err
 	}
@@ -132,6 +145,9 @@ func Open() (*Cluster, error) {
 	}
 	if !s.Complete {
 		return nil, fmt.Errorf("%w: its start did not end well", ErrNotRunning)
+	}
+	if s.abandoned() {
+		return nil, fmt.Errorf("%w: process %d left it behind; the next 'up' or 'down' removes it", ErrNotRunning, s.Owner.PID)
 	}
 	return newCluster(s, newProgress(nil)), nil
 }

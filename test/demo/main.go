@@ -53,7 +53,7 @@ func tell(ctx context.Context, s *story) error {
 		return err
 	}
 	s.chapter("A cluster: three nodes and a client on one LAN")
-	c, err := cluster.Up(ctx, cluster.Options{Progress: s})
+	c, err := cluster.Up(ctx, cluster.Options{Progress: s, Owned: os.Getenv("KEEP") != "1"})
 	if err != nil {
 		return err
 	}

@@ -6,10 +6,14 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
 	"github.com/arpeggio-lb/arpeggio/test/cluster"
 	"github.com/arpeggio-lb/arpeggio/test/cluster/probe"
 )
@@ -76,6 +80,40 @@ func (w *world) pair(t *testing.T) {
 	seen.heard(t, stall)
 	seen.succession(t, addrs, w.mac(t, old.Status.Node))
 	w.unmoved(t, old)
+}
+
+// unheard: what is sent to all does not reach the speaker any more, nor what it sends to all; what goes
+// to one card does. Its standbys hear it, new clients would find nobody. It is told of, and
+// hands over; who knows the way already loses nothing.
+func (w *world) unheard(t *testing.T) {
+	const name = "unheard"
+	w.serve(t, service(name, dual))
+	old := w.spoken(t, name)
+	w.watched(t, name, metav1.ConditionTrue, v1alpha1.ReasonHeard)
+	addrs := addresses(t, old)
+	watch := w.look(t, 10*time.Millisecond, addrs, probe.UDP)
+	t.Cleanup(func() { w.heal(t, old.Status.Node, cluster.HealLAN) })
+	w.fault(t, old.Status.Node, cluster.NoBroadcast)
+	began := time.Now()
+	var now v1alpha1.VIPAnnouncement
+	until(t, 75*time.Second, func() error {
+		if now = w.spoken(t, name); now.Status.Node == old.Status.Node {
+			return fmt.Errorf("%s still speaks", now.Status.Node)
+		}
+		return nil
+	})
+	t.Logf("%s speaks %s after broadcasts were lost", now.Status.Node, time.Since(began))
+	for _, addr := range addrs {
+		if got := w.ask(t, client1, addr); !slices.Equal(got, []string{w.mac(t, now.Status.Node)}) {
+			t.Errorf("%s: a new client hears %v, want %s", addr, got, now.Status.Node)
+		}
+	}
+	w.eventually(t, name, v1alpha1.EventVIPHandedOver, old.Status.Node)
+	w.heal(t, old.Status.Node, cluster.HealLAN)
+	seen := watch.end(t)
+	seen.lossless(t, probe.UDP)
+	w.tells(t, old, now)
+	w.unmoved(t, now)
 }
 
 // split: the LAN falls into two parts. In one are the speaker, which is cut off from the API

@@ -49,6 +49,7 @@ func TestArpeggio(t *testing.T) {
 		{"flap", w.flap},
 		{"blink", w.blink},
 		{"pair", w.pair},
+		{"unheard", w.unheard},
 		{"split", w.split},
 		{"mac", w.newMAC},
 		{"address", w.newAddress},
@@ -96,7 +97,7 @@ func begin(t *testing.T, o cluster.Options) *world {
 			t.Fatal(err)
 		}
 	}
-	o.Progress = t.Output()
+	o.Progress, o.Owned = t.Output(), !keep()
 	lab, err := cluster.Up(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

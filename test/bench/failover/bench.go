@@ -63,7 +63,7 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 	if err := os.MkdirAll(b.folder, 0o755); err != nil {
 		return nil, err
 	}
-	if b.world, err = newWorld(ctx, o.peers); err != nil {
+	if b.world, err = newWorld(ctx, o); err != nil {
 		return nil, err
 	}
 	if o.peers {

@@ -37,13 +37,13 @@ type world struct {
 }
 
 // newWorld starts the lab and installs Arpeggio, its pool and the pods that answer.
-func newWorld(ctx context.Context, peers bool) (*world, error) {
+func newWorld(ctx context.Context, bench options) (*world, error) {
 	root, err := cluster.SourceRoot()
 	if err != nil {
 		return nil, err
 	}
-	o := cluster.Options{Progress: os.Stderr, Clients: 1}
-	if peers {
+	o := cluster.Options{Progress: os.Stderr, Clients: 1, Owned: !bench.keep}
+	if bench.peers {
 		o.Clients += len(peerHosts)
 	}
 	lab, err := cluster.Up(ctx, o)

@@ -50,15 +50,15 @@ func TestPID(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct {
-		id   *identity
+		id   *Identity
 		want int
 	}{
 		"none":         {nil, 0},
-		"alive":        {&identity{os.Getpid(), self.startTime, bootID()}, os.Getpid()},
-		"other start":  {&identity{os.Getpid(), self.startTime + 1, bootID()}, 0},
-		"other boot":   {&identity{os.Getpid(), self.startTime, "another"}, 0},
-		"gone":         {&identity{1 << 22, self.startTime, bootID()}, 0},
-		"never marked": {&identity{}, 0},
+		"alive":        {&Identity{os.Getpid(), self.startTime, bootID()}, os.Getpid()},
+		"other start":  {&Identity{os.Getpid(), self.startTime + 1, bootID()}, 0},
+		"other boot":   {&Identity{os.Getpid(), self.startTime, "another"}, 0},
+		"gone":         {&Identity{1 << 22, self.startTime, bootID()}, 0},
+		"never marked": {&Identity{}, 0},
 	} {
 		dir := t.TempDir()
 		if test.id != nil {

@@ -13,14 +13,6 @@ import (
 	"time"
 )
 
-// identity names one process for good: a pid is used again, a pid with its start time is not (until the next boot).
-type identity struct {
-	PID int `json:"pid"`
-	// StartTime is in clock ticks since boot, as in field 22 of /proc/PID/stat.
-	StartTime uint64 `json:"startTime"`
-	Boot      string `json:"boot"`
-}
-
 // Start starts the machine whose spec is in dir, with initProgram as its first process, and returns when that runs.
 // A machine that is alive is left alone. The machine outlives its starter.
 func Start(dir, initProgram string) error {
@@ -48,12 +40,10 @@ func Start(dir, initProgram string) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("starting %s: %w", initProgram, err)
 	}
-	id := identity{PID: cmd.Process.Pid, Boot: bootID()}
 	// Reap it if it ends before its starter does; Alive counts a zombie as dead.
 	go func() { _ = cmd.Wait() }()
-	st, err := readStat(id.PID)
+	id, err := Identify(cmd.Process.Pid)
 	if err == nil {
-		id.StartTime = st.startTime
 		err = writeJSON(pidFile(dir), id)
 	}
 	if err != nil {
@@ -65,23 +55,14 @@ func Start(dir, initProgram string) error {
 
 // PID is the machine's first process as seen from outside, 0 when the machine is not alive.
 func PID(dir string) (int, error) {
-	var id identity
+	var id Identity
 	if err := readJSON(pidFile(dir), &id); errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	} else if err != nil {
 		return 0, err
 	}
-	if id.Boot != bootID() {
-		return 0, nil
-	}
-	st, err := readStat(id.PID)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
-		return 0, nil
-	} else if err != nil {
+	if alive, err := id.Alive(); err != nil || !alive {
 		return 0, err
-	}
-	if st.startTime != id.StartTime || st.ended() {
-		return 0, nil
 	}
 	return id.PID, nil
 }
