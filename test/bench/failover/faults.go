@@ -77,7 +77,7 @@ func faults() []fault {
 			peer: func(_ context.Context, p *peers) error { return p.signal(syscall.SIGTERM) },
 		},
 		{
-			name: "upgrade", what: "all agents are replaced, six Services", streams: true, services: 6,
+			name: "upgrade", what: "all agents are replaced, three Services", streams: true, services: 3,
 			limits: limits{lossless: true, unmoved: true},
 			inject: func(ctx context.Context, b *bench, _ string) error {
 				return errors.Join(
