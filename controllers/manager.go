@@ -165,7 +165,7 @@ func setup(ctx context.Context, mgr manager.Manager, o Options) error {
 		nodelease.New(c, live, ros, o.Namespace).Setup(mgr),
 	}
 	if o.AgentImage != "" {
-		errs = append(errs, agents.New(c, events, o.Namespace, o.AgentImage).Setup(mgr))
+		errs = append(errs, agents.New(c, events, o.Namespace, agents.Pods{Image: o.AgentImage, MetricsAddress: o.AgentMetricsAddress}).Setup(mgr))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("setting up the controllers: %w", err)

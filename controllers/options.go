@@ -10,6 +10,8 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/rest"
+
+	"github.com/arpeggio-lb/arpeggio/controllers/agents"
 )
 
 // Options are what Run needs to know.
@@ -32,6 +34,9 @@ type Options struct {
 	// MetricsAddress serves the metrics, as yet without authentication; "0" or empty:
 	// nothing.
 	MetricsAddress string
+	// AgentMetricsAddress is where each agent of the DaemonSet serves its metrics on its node,
+	// without authentication; "0" or empty: none does.
+	AgentMetricsAddress string
 	// Log of the manager; the zero value is silent.
 	Log logr.Logger
 }
@@ -52,6 +57,9 @@ func (o *Options) Validate() error {
 		if _, _, err := net.SplitHostPort(a.address); err != nil {
 			errs = append(errs, fmt.Errorf("%s address %q: write host:port, :port, or 0 for none: %w", a.what, a.address, err))
 		}
+	}
+	if _, err := agents.MetricsPort(o.AgentMetricsAddress); err != nil {
+		errs = append(errs, fmt.Errorf("--agent-metrics-bind-address %w", err))
 	}
 	return errors.Join(errs...)
 }

@@ -48,6 +48,8 @@ func TestWrongUse(t *testing.T) {
 		{[]string{"agent", "--kubeconfig", file + ".none", "--node-name", "n1"}, "--kubeconfig"},
 		{[]string{"agent", "--node-name", "n1", "more"}, "more"},
 		{[]string{"manager", "--kubeconfig", file, "--namespace", ""}, "--namespace"},
+		{[]string{"manager", "--kubeconfig", file, "--agent-metrics-bind-address", ":9810"}, "--agent-metrics-bind-address \":9810\": it is no address and port: write 0.0.0.0:9810"},
+		{[]string{"manager", "--kubeconfig", file, "--agent-metrics-bind-address", "192.168.1.7:9810"}, "--agent-metrics-bind-address"},
 		{[]string{"manager", "--no-such-flag"}, "--no-such-flag"},
 		{[]string{"speaker"}, "speaker"},
 	} {

@@ -40,5 +40,6 @@ In a cluster it runs as a Deployment. By hand, beside agents that are started by
 	f.BoolVar(&o.LeaderElection, "leader-elect", true, "let only one of several managers work, by the Lease \"manager\"")
 	f.StringVar(&o.HealthAddress, "health-bind-address", ":8081", "address of /healthz and /readyz; 0: none")
 	f.StringVar(&o.MetricsAddress, "metrics-bind-address", "0", "address of /metrics; 0: none")
+	f.StringVar(&o.AgentMetricsAddress, "agent-metrics-bind-address", "", "address of /metrics on every node, which the agents of the DaemonSet serve without authentication (0.0.0.0:9810, or 127.0.0.1:9810 for the node itself); empty or 0: none")
 	return cmd
 }

@@ -34,8 +34,17 @@ const (
 	stateDir = "/var/lib/arpeggio"
 )
 
+// Pods is what the manager is told of the agents' pods.
+type Pods struct {
+	// Image of the agents.
+	Image string
+	// MetricsAddress is where each serves its metrics; "0" or empty: none does. MetricsPort
+	// says what is wrong with it.
+	MetricsAddress string
+}
+
 // desired is the DaemonSet as it should be.
-func desired(namespace, image string, installation types.UID, owner *corev1.ServiceAccount) (*appsv1.DaemonSet, error) {
+func desired(namespace string, pods Pods, installation types.UID, owner *corev1.ServiceAccount) (*appsv1.DaemonSet, error) {
 	selector := map[string]string{"app.kubernetes.io/name": "arpeggio", "app.kubernetes.io/component": "agent"}
 	labels := map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
 	for k, v := range selector {
@@ -60,9 +69,12 @@ func desired(namespace, image string, installation types.UID, owner *corev1.Serv
 			},
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labels},
-				Spec:       podSpec(image, installation),
+				Spec:       podSpec(pods.Image, installation),
 			},
 		},
+	}
+	if err := serveMetrics(&ds.Spec.Template, pods.MetricsAddress); err != nil {
+		return nil, err
 	}
 	hash, err := hashOf(ds)
 	if err != nil {

@@ -13,7 +13,13 @@ import (
 
 func wanted(t *testing.T, image string) (spec corev1.PodSpec, hash string) {
 	t.Helper()
-	ds, err := desired("arpeggio-system", image, "installation", &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: Name, UID: "account"}})
+	pod, hash := wantedOf(t, Pods{Image: image})
+	return pod.Spec, hash
+}
+
+func wantedOf(t *testing.T, pods Pods) (pod corev1.PodTemplateSpec, hash string) {
+	t.Helper()
+	ds, err := desired("arpeggio-system", pods, "installation", &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: Name, UID: "account"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,12 +30,13 @@ func wanted(t *testing.T, image string) (spec corev1.PodSpec, hash string) {
 	if o := ds.OwnerReferences; len(o) != 1 || o[0].Kind != "ServiceAccount" || o[0].UID != "account" {
 		t.Errorf("owners %+v: a Deployment that is made anew must not take the agents with it", o)
 	}
-	return ds.Spec.Template.Spec, ds.Annotations[annotationHash]
+	return ds.Spec.Template, ds.Annotations[annotationHash]
 }
 
 // Two agents share a node during an upgrade: they may have nothing that only one can have.
 func TestTwoAgentsFitOnANode(t *testing.T) {
-	spec, _ := wanted(t, "image:v1")
+	pod, _ := wantedOf(t, Pods{Image: "image:v1", MetricsAddress: "0.0.0.0:9810"})
+	spec := pod.Spec
 	if !spec.HostNetwork {
 		t.Error("not in the host's network")
 	}

@@ -15,6 +15,9 @@
 // agents have no right to read Secrets. One that is there is never changed, also when it is
 // of no use: an Event on the DaemonSet says what to do.
 //
+// The pods declare no port, not even that of the metrics: each would be one of the host, for
+// which the two agents of an upgrade have no room beside each other.
+//
 // Agents with different keys take each other for strangers: their standbys do not hear the
 // speaker, and take over by its heartbeat alone. So the key is changed for all at once, and
 // the addresses are silent for the seconds in which the new agents start:

@@ -38,7 +38,7 @@ type Reconciler struct {
 	client    client.Client
 	recorder  Recorder
 	namespace string
-	image     string
+	pods      Pods
 
 	told      map[string]bool // Events that hold on, so that they are written once
 	toldOf    types.UID       // the DaemonSet they are about
@@ -46,8 +46,8 @@ type Reconciler struct {
 }
 
 // New gives a reconciler; namespace is the installation's.
-func New(c client.Client, rec Recorder, namespace, image string) *Reconciler {
-	return &Reconciler{client: c, recorder: rec, namespace: namespace, image: image, told: map[string]bool{}}
+func New(c client.Client, rec Recorder, namespace string, pods Pods) *Reconciler {
+	return &Reconciler{client: c, recorder: rec, namespace: namespace, pods: pods, told: map[string]bool{}}
 }
 
 // +kubebuilder:rbac:groups=apps,resources=daemonsets,namespace=arpeggio-system,verbs=create
@@ -87,7 +87,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 	if err := r.client.Get(ctx, key, &account); err != nil {
 		return reconcile.Result{}, fmt.Errorf("the agents cannot be installed without their ServiceAccount: %w", err)
 	}
-	want, err := desired(r.namespace, r.image, ns.UID, &account)
+	want, err := desired(r.namespace, r.pods, ns.UID, &account)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
