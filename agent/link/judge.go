@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
 )
@@ -79,31 +81,54 @@ func judge(k kernel) Snapshot {
 			i.Gateways4, i.Gateways6 = gateways(d, k.routes)
 			i.Neighbors = neighbors(d, k.neighs, i)
 			s.Interfaces = append(s.Interfaces, i)
-		case !d.loopback && reason != reasonContainer:
+		case reason != reasonContainer && meant(d, byIndex):
 			s.Refused = append(s.Refused, Refusal{Name: d.name, Reason: reason})
 		}
 	}
 	slices.SortFunc(s.Interfaces, func(a, b Interface) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortFunc(s.Refused, func(a, b Refusal) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(s.Refused, Refusal.compare)
 	return s
 }
 
-// What is refused says what to do instead, if anybody can do anything.
+// What is refused is told in words that go on after the interface's name, and say what to do
+// instead if anybody can do anything.
 const (
-	reasonContainer  = "the cable of a container"
-	reasonNotEther   = "not an Ethernet interface: " + nameTheLAN
-	reasonDown       = "down: set it up"
-	reasonCarrier    = "no carrier: check its cable and the other end"
+	reasonContainer  = "is the cable of a container"
+	reasonNotEther   = "is not an Ethernet interface: " + nameTheLAN
+	reasonDown       = "is down: set it up"
+	reasonCarrier    = "has no carrier: check its cable and the other end"
 	reasonNoARP      = "takes no part in address resolution (NOARP): " + nameTheLAN
-	reasonDummy      = "a dummy, which reaches nobody: " + nameTheLAN
+	reasonDummy      = "is a dummy, which reaches nobody: " + nameTheLAN
 	reasonNoCard     = "has no MAC address of its own: " + nameTheLAN
-	reasonBalanceALB = "the bond's mode balance-alb or balance-tlb shows several MAC addresses by design: use active-backup or 802.3ad"
-	reasonLostMaster = "a port of another interface: name that one"
+	reasonBalanceALB = "shows several MAC addresses by design, as balance-alb and balance-tlb bonds do: use active-backup or 802.3ad"
+	reasonLostMaster = "is a port of another interface: name that one instead"
 
-	nameTheLAN = "name the interface of the LAN"
+	nameTheLAN = "name the interface of the LAN instead"
 )
 
-func reasonPort(master string) string { return "a port of " + master + ": name " + master }
+func reasonPort(master string) string {
+	return "is a port of " + master + ": name " + master + " instead"
+}
+
+// meant is whether somebody could have meant the device when naming an interface. Loopbacks are
+// nobody's choice, and devices that come and go with a container, a virtual machine or a caller
+// would have the node tell of ever new ones: there are hundreds on some nodes. Of those, only
+// what a container calls its own card (eth0, eth1) is one, on a node that is a container itself;
+// and the ports of a bond, which is no place for them.
+func meant(d device, byIndex map[int]device) bool {
+	if d.loopback {
+		return false
+	}
+	switch d.kind {
+	case "veth", "netkit", "tuntap", "tun", "ppp":
+	default:
+		return true
+	}
+	number, numbered := strings.CutPrefix(d.name, "eth")
+	_, err := strconv.ParseUint(number, 10, 8)
+	master := byIndex[d.master].kind
+	return numbered && err == nil || master == "bond" || master == "team"
+}
 
 // refuse says why the device cannot carry a VIP; "" if it can.
 func refuse(d device, k kernel, byIndex map[int]device, addressed bool) string {

@@ -93,6 +93,15 @@ func TestWhichInterfacesCanCarryAVIP(t *testing.T) {
 		"pod's cable":          {device: nic(func(d *device) { d.kind, d.peerElsewhere = "veth", true }), refused: "-"},
 		"pod's cable, fe80":    {device: nic(func(d *device) { d.kind, d.peerElsewhere = "veth", true }), addr: "fe80::1/64", refused: "-"},
 		"node that is a pod":   {device: nic(func(d *device) { d.kind, d.peerElsewhere = "veth", true }), addr: "192.0.2.1/24"},
+		"pod's cable, bridged": {device: nic(func(d *device) { d.name, d.kind, d.peerElsewhere, d.master = "veth1a2b3c4d", "veth", true, 9 }), others: []device{master("bridge")}, refused: "-"},
+		"pod's cable, OVS":     {device: nic(func(d *device) { d.name, d.kind, d.peerElsewhere, d.master = "coredns-1a2b3c", "veth", true, 9 }), others: []device{master("openvswitch")}, refused: "-"},
+		"pod's cable, down":    {device: nic(func(d *device) { d.name, d.kind, d.peerElsewhere, d.up = "cali1a2b3c4d5e6", "veth", true, false }), refused: "-"},
+		"pod's cable, on AWS":  {device: nic(func(d *device) { d.name, d.kind, d.peerElsewhere, d.up = "eni1a2b3c4d5e6", "veth", true, false }), refused: "-"},
+		"pod's netkit":         {device: nic(func(d *device) { d.name, d.kind, d.arp = "lxc1a2b3c4d5e6f", "netkit", false }), refused: "-"},
+		"virtual machine's":    {device: nic(func(d *device) { d.name, d.kind, d.master = "tap3", "tuntap", 9 }), others: []device{master("bridge")}, refused: "-"},
+		"a caller's":           {device: nic(func(d *device) { d.name, d.kind, d.ethernet = "ppp3", "ppp", false }), refused: "-"},
+		"card of a container":  {device: nic(func(d *device) { d.kind, d.peerElsewhere, d.master = "veth", true, 9 }), others: []device{master("bridge")}, refused: reasonPort("m0")},
+		"cable in a bond":      {device: nic(func(d *device) { d.name, d.kind, d.peerElsewhere, d.master = "uplink", "veth", true, 9 }), others: []device{master("bond")}, refused: reasonPort("m0")},
 		"veth within the node": {device: nic(func(d *device) { d.kind = "veth" })},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -101,10 +110,10 @@ func TestWhichInterfacesCanCarryAVIP(t *testing.T) {
 				k.addrs = []address{{index: 2, prefix: netip.MustParsePrefix(tc.addr)}}
 			}
 			s := judge(k)
-			_, accepted := s.Find("eth0")
+			_, accepted := s.Find(tc.device.name)
 			reason := ""
 			for _, r := range s.Refused {
-				if r.Name == "eth0" {
+				if r.Name == tc.device.name {
 					reason = r.Reason
 				}
 			}

@@ -3,9 +3,11 @@
 package link
 
 import (
+	"cmp"
 	"net/netip"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
@@ -39,15 +41,19 @@ type Interface struct {
 
 // Refusal is an interface that cannot carry a VIP.
 type Refusal struct {
-	Name   string
+	Name string
+	// Reason goes on after the name: "is a port of bond0: name bond0 instead".
 	Reason string
 }
+
+// compare orders by name.
+func (r Refusal) compare(o Refusal) int { return cmp.Compare(r.Name, o.Name) }
 
 // Snapshot is the picture at one moment, sorted by name.
 type Snapshot struct {
 	Interfaces []Interface
-	// Refused are those somebody might have meant; loopbacks and the cables of
-	// containers are left out.
+	// Refused are those somebody might have meant; loopbacks, the cables of containers and
+	// other devices that come and go are left out.
 	Refused []Refusal
 	// Locals are the addresses for which the kernel itself answers on these interfaces, sorted.
 	Locals []Local
@@ -96,5 +102,29 @@ func (s Snapshot) Facts(version string) v1alpha1.Facts {
 			DefaultRoute4: i.DefaultRoute4, DefaultRoute6: i.DefaultRoute6,
 		})
 	}
+	for _, r := range s.likeliest() {
+		f.Refused = append(f.Refused, v1alpha1.RefusedInterface{Name: r.Name, Why: r.Reason})
+	}
 	return f
+}
+
+// likeliest are as many of the refused as facts may hold, by name. Ports of others come first:
+// cards are what people name, and the others can mostly be seen not to be the LAN. (A card with
+// many virtual functions has a device for each.)
+func (s Snapshot) likeliest() []Refusal {
+	refused := slices.Clone(s.Refused)
+	slices.SortFunc(refused, func(a, b Refusal) int {
+		return cmp.Or(a.unlikely()-b.unlikely(), a.compare(b))
+	})
+	refused = refused[:min(len(refused), v1alpha1.MaxRefused)]
+	slices.SortFunc(refused, Refusal.compare)
+	return refused
+}
+
+// unlikely is 0 for a port of another interface, 1 for what is not.
+func (r Refusal) unlikely() int {
+	if strings.HasPrefix(r.Reason, "is a port of ") {
+		return 0
+	}
+	return 1
 }

@@ -20,7 +20,32 @@ type Facts struct {
 	Version string `json:"version"`
 	// Interfaces that can carry a VIP: up, Ethernet, no ports of another one.
 	Interfaces []InterfaceFacts `json:"interfaces"`
+	// Refused are interfaces that cannot carry a VIP although somebody could name them, by
+	// name; at most MaxRefused.
+	Refused []RefusedInterface `json:"refused,omitempty"`
 }
+
+const (
+	// MaxRefused is how many refused interfaces facts hold: every agent holds all facts.
+	MaxRefused = 32
+	// maxInterfaceName is the longest name of an interface, in octets (IFNAMSIZ of linux/if.h, with its
+	// zero octet), and maxWhy the longest reason.
+	maxInterfaceName = 15
+	maxWhy           = 160
+)
+
+// RefusedInterface is one that cannot carry a VIP, and why not.
+//
+// +kubebuilder:object:generate=false
+type RefusedInterface struct {
+	// Name as "ip link" shows it.
+	Name string `json:"name"`
+	// Why goes on after the name: "is a port of bond0: name bond0 instead".
+	Why string `json:"why"`
+}
+
+// String is "eth1 is a port of bond0: name bond0 instead".
+func (r RefusedInterface) String() string { return r.Name + " " + r.Why }
 
 // InterfaceFacts describe one interface.
 //
@@ -48,12 +73,15 @@ func (f Facts) Encode() (string, error) {
 }
 
 // ParseFacts reads what Encode wrote; fields it does not know are left alone, so that
-// agents of neighbouring versions understand each other.
+// agents of neighbouring versions understand each other. What is longer than an agent writes it
+// is left out, as it goes into messages.
 func ParseFacts(s string) (Facts, error) {
 	var f Facts
 	if err := json.Unmarshal([]byte(s), &f); err != nil {
 		return Facts{}, fmt.Errorf("annotation %s: %w", AnnotationFacts, err)
 	}
+	f.Refused = slices.DeleteFunc(f.Refused, func(r RefusedInterface) bool { return len(r.Name) > maxInterfaceName || len(r.Why) > maxWhy })
+	f.Refused = f.Refused[:min(len(f.Refused), MaxRefused)]
 	return f, nil
 }
 
@@ -89,6 +117,17 @@ func (f Facts) Choose(addr netip.Addr, patterns []InterfacePattern) []InterfaceF
 	default:
 		return byRoute
 	}
+}
+
+// Named gives the refused interfaces that one of the patterns names.
+func (f Facts) Named(patterns []InterfacePattern) []RefusedInterface {
+	var named []RefusedInterface
+	for _, r := range f.Refused {
+		if slices.ContainsFunc(patterns, func(p InterfacePattern) bool { return p.Matches(r.Name) }) {
+			named = append(named, r)
+		}
+	}
+	return named
 }
 
 // Names lists the interfaces, for messages: "eth0, bond1", or "none".

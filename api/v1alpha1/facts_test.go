@@ -4,6 +4,7 @@ package v1alpha1
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -42,7 +43,8 @@ func TestChoose(t *testing.T) {
 }
 
 func TestFactsSurviveTheirText(t *testing.T) {
-	want := Facts{Version: "v1", Interfaces: []InterfaceFacts{{Name: "eth0", MAC: "02:00:00:00:00:01", DefaultRoute4: true}}}
+	want := Facts{Version: "v1", Interfaces: []InterfaceFacts{{Name: "eth0", MAC: "02:00:00:00:00:01", DefaultRoute4: true}},
+		Refused: []RefusedInterface{{Name: "eth1", Why: "is a port of bond0: name bond0 instead"}, {Name: "kube-ipvs0", Why: "is a dummy"}}}
 	text, err := want.Encode()
 	if err != nil {
 		t.Fatal(err)
@@ -56,5 +58,35 @@ func TestFactsSurviveTheirText(t *testing.T) {
 	}
 	if _, err := ParseFacts("eth0"); err == nil {
 		t.Error("no JSON, no error")
+	}
+}
+
+// Which refused interfaces a pool names; of facts that somebody made too large, what an agent
+// would have written is read.
+func TestRefused(t *testing.T) {
+	facts := Facts{Refused: []RefusedInterface{{"eth1", "is down"}, {"eth2", "is down"}, {"lan0", "is down"}}}
+	for pattern, want := range map[InterfacePattern]string{"eth1": "eth1", "eth*": "eth1 eth2", "eth9": "", "*": "eth1 eth2 lan0"} {
+		var got []string
+		for _, r := range facts.Named([]InterfacePattern{pattern}) {
+			got = append(got, r.Name)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s names %v, want %q", pattern, got, want)
+		}
+	}
+	if got := facts.Named(nil); got != nil {
+		t.Errorf("nothing names %v", got)
+	}
+	long := Facts{Refused: []RefusedInterface{{"eth1", strings.Repeat("x", 161)}, {strings.Repeat("x", 16), "is down"}}}
+	for range 40 {
+		long.Refused = append(long.Refused, RefusedInterface{"eth2", "is down"})
+	}
+	text, err := long.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := ParseFacts(text)
+	if err != nil || len(got.Refused) != MaxRefused || got.Refused[0].Name != "eth2" {
+		t.Errorf("%v: %+v", err, got)
 	}
 }

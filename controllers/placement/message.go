@@ -8,8 +8,12 @@ import (
 	"strings"
 )
 
-// maxNamed is how many nodes a message names.
-const maxNamed = 10
+const (
+	// maxNamed is how many nodes a message names.
+	maxNamed = 10
+	// maxRefused is how many interfaces of a node it does.
+	maxRefused = 3
+)
 
 // inability says why a node cannot speak for all addresses; empty: it can. some tells
 // whether it can for one of them.
@@ -25,6 +29,8 @@ func (q *Question) inability(n Node) (why string, some bool) {
 	switch {
 	case len(missing) == 0:
 		return "", true
+	case len(q.Patterns) > 0 && len(n.Refused) > 0:
+		return refused(n.Refused), some
 	case len(q.Patterns) > 0:
 		return fmt.Sprintf("no interface matches %s (has %s)", quoted(q.Patterns), list(n.Interfaces)), some
 	}
@@ -69,6 +75,15 @@ func (q *Question) missing(n Node) []string {
 		}
 	}
 	return missing
+}
+
+// refused lists interfaces that are named and cannot carry a VIP.
+func refused(list []string) string {
+	text := strings.Join(list[:min(len(list), maxRefused)], ", ")
+	if more := len(list) - maxRefused; more > 0 {
+		text += fmt.Sprintf(", and %d more that are named cannot carry a VIP", more)
+	}
+	return text
 }
 
 // join lists addresses.

@@ -43,6 +43,9 @@ type Node struct {
 	Reported bool
 	// Interfaces are the names of those that could carry a VIP.
 	Interfaces []string
+	// Refused are interfaces that the question's patterns name and that cannot carry a VIP,
+	// each with the reason: "eth1 is a port of bond0: name bond0 instead".
+	Refused []string
 	// Reaches tells, for each address of the question, whether the node has an interface
 	// on which it could be announced.
 	Reaches []bool

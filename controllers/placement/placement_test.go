@@ -55,6 +55,16 @@ func TestWhyNot(t *testing.T) {
 		{name: "no subnet", node: able("n", func(n *Node) { n.Reaches = []bool{false} }), want: "no interface has a subnet with 192.168.1.240 or the default route of its family (has eth0, mgmt0)"},
 		{name: "no interface", node: able("n", func(n *Node) { n.Reaches = []bool{false} }), q: Question{Patterns: []string{"eth9", "bond*"}}, want: `no interface matches "eth9" or "bond*" (has eth0, mgmt0)`},
 		{name: "no interfaces at all", node: able("n", func(n *Node) { n.Reaches, n.Interfaces = nil, nil }), q: Question{Patterns: []string{"eth9"}}, want: `no interface matches "eth9" (has none)`},
+		{name: "the named interface is a port", node: able("n", func(n *Node) {
+			n.Reaches, n.Refused = []bool{false}, []string{"eth1 is a port of bond0: name bond0 instead"}
+		}), q: Question{Patterns: []string{"eth1"}}, want: "eth1 is a port of bond0: name bond0 instead"},
+		{name: "two that are named", node: able("n", func(n *Node) {
+			n.Reaches, n.Refused = []bool{false}, []string{"eth1 is down: set it up", "eth2 has no carrier: look"}
+		}), q: Question{Patterns: []string{"eth1", "eth2"}}, want: "eth1 is down: set it up, eth2 has no carrier: look"},
+		{name: "many that are named", node: able("n", func(n *Node) {
+			n.Reaches, n.Refused = []bool{false}, []string{"a is x", "b is x", "c is x", "d is x", "e is x"}
+		}), q: Question{Patterns: []string{"*"}}, want: "a is x, b is x, c is x, and 2 more that are named cannot carry a VIP"},
+		{name: "one that is named can", node: able("n", func(n *Node) { n.Refused = []string{"eth1 is down: set it up"} }), q: Question{Patterns: []string{"eth*"}}},
 		{name: "no endpoint, Cluster", node: able("n", func(n *Node) { n.Endpoint = false })},
 		{name: "no endpoint, Local", node: able("n", func(n *Node) { n.Endpoint = false }), q: Question{Local: true}, want: "no ready endpoint of the Service is on it, and externalTrafficPolicy is Local"},
 	} {
@@ -181,8 +191,11 @@ func TestLimits(t *testing.T) {
 func TestNobody(t *testing.T) {
 	q := Question{Key: "ns/web", Addresses: one, Patterns: []string{"eth9"}, Nodes: []Node{
 		able("node2", func(n *Node) { n.ExcludedByLabel = true }), able("node1", func(n *Node) { n.Reaches = []bool{false} }),
+		able("node3", func(n *Node) {
+			n.Reaches, n.Refused = []bool{false}, []string{"eth9 is a port of bond0: name bond0 instead"}
+		}),
 	}}
-	want := `no node may speak for 192.168.1.240: node1: no interface matches "eth9" (has eth0, mgmt0); node2: label node.kubernetes.io/exclude-from-external-load-balancers is set`
+	want := `no node may speak for 192.168.1.240: node1: no interface matches "eth9" (has eth0, mgmt0); node2: label node.kubernetes.io/exclude-from-external-load-balancers is set; node3: eth9 is a port of bond0: name bond0 instead`
 	if got := q.Nobody(rank(t, q).Refusals); got != want {
 		t.Errorf("got %s", got)
 	}

@@ -67,14 +67,19 @@ func TestViewFollowsFactsAndNodes(t *testing.T) {
 	r.putNode(o)
 	view := View{Addresses: []netip.Addr{netip.MustParseAddr("192.168.1.240"), netip.MustParseAddr("fd00::1")}, Endpoints: map[string]bool{"n": true}}
 	see := func() string { return fmt.Sprintf("%+v", r.Nodes(view)) }
-	if got, want := see(), "[{Name:n Selected:true ExcludedByLabel:true OutOfService:true NetworkUnavailable:true Drain:why Cordoned:true Zone:z Weight:0 Reported:false Interfaces:[] Reaches:[] Endpoint:true Silent:true}]"; got != want {
+	if got, want := see(), "[{Name:n Selected:true ExcludedByLabel:true OutOfService:true NetworkUnavailable:true Drain:why Cordoned:true Zone:z Weight:0 Reported:false Interfaces:[] Refused:[] Reaches:[] Endpoint:true Silent:true}]"; got != want {
 		t.Errorf("got %s", got)
 	}
 	r.putNode(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}})
 	r.putLease(beatOf("n", "1", 6))
 	r.putLease(factsOf("n", `{"version":"1","interfaces":[{"name":"eth0","mac":"02:00:00:00:00:01","prefixes":["192.168.1.7/24"]}],"unknown":1}`))
-	if got, want := see(), "[{Name:n Selected:true ExcludedByLabel:false OutOfService:false NetworkUnavailable:false Drain: Cordoned:false Zone: Weight:0 Reported:true Interfaces:[eth0] Reaches:[true false] Endpoint:true Silent:false}]"; got != want {
+	if got, want := see(), "[{Name:n Selected:true ExcludedByLabel:false OutOfService:false NetworkUnavailable:false Drain: Cordoned:false Zone: Weight:0 Reported:true Interfaces:[eth0] Refused:[] Reaches:[true false] Endpoint:true Silent:false}]"; got != want {
 		t.Errorf("got %s", got)
+	}
+	view.Patterns = []v1alpha1.InterfacePattern{"eth1"}
+	r.putLease(factsOf("n", `{"interfaces":[{"name":"eth0"}],"refused":[{"name":"eth1","why":"is down: set it up"},{"name":"eth2","why":"is down: set it up"}]}`))
+	if n := r.Nodes(view)[0]; len(n.Refused) != 1 || n.Refused[0] != "eth1 is down: set it up" || n.Reaches[0] {
+		t.Errorf("%+v", n)
 	}
 	r.putLease(factsOf("n", "not JSON"))
 	if n := r.Nodes(view)[0]; n.Reported {

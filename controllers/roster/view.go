@@ -63,6 +63,9 @@ func (r *Roster) Nodes(v View) []placement.Node {
 			for _, i := range facts.Interfaces {
 				p.Interfaces = append(p.Interfaces, i.Name)
 			}
+			for _, i := range facts.Named(v.Patterns) {
+				p.Refused = append(p.Refused, i.String())
+			}
 			for _, a := range v.Addresses {
 				p.Reaches = append(p.Reaches, len(facts.Choose(a, v.Patterns)) > 0)
 			}
