@@ -110,7 +110,7 @@ func directions(t *testing.T, pkgs map[string]pkg) {
 // people's code they have a hash, which is a function of its arguments, and the instructions of
 // BPF, which are values.
 func pureCores(t *testing.T, pkgs map[string]pkg) {
-	for _, name := range []string{"agent/conflict", "agent/detector", "agent/election", "agent/neighbor", "agent/wire/filter", "controllers/ipam", "controllers/placement"} {
+	for _, name := range []string{"agent/conflict", "agent/detector", "agent/election", "agent/neighbor", "agent/wire/filter", "agent/wire/mld", "controllers/ipam", "controllers/placement"} {
 		p, ok := pkgs[name]
 		if !ok {
 			t.Errorf("%s is gone; this test names it", name)

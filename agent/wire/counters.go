@@ -36,9 +36,13 @@ type Counters struct {
 	Dials, EchoErrors uint64
 	// Filters is how often filters of the addresses were attached.
 	Filters uint64
-	// Groups is the number of solicited-node groups joined now, GroupErrors of joins
-	// that failed.
+	// Groups is the number of solicited-node groups joined now, GroupErrors of those that could
+	// not be joined, or not be reported for lack of a link-local address, at each attempt.
 	Groups, GroupErrors uint64
+	// Queries of multicast listeners that were heeded, QueryDrops that were not: they were
+	// malformed, or too many at once. Reports are frames sent for the groups' sake; they are not
+	// among Sent.
+	Queries, QueryDrops, Reports uint64
 }
 
 // The names of what is dropped before the table sees it.
@@ -65,6 +69,7 @@ type tally struct {
 	frames, requests, replies, heard, heardLost, sent, claims          atomic.Uint64
 	echoes, echoReplies, echoLimited, echoErrors, overflows, refreshes atomic.Uint64
 	sendErrors, dials, filters, groups, groupErrors                    atomic.Uint64
+	queries, queryDrops, reports                                       atomic.Uint64
 	drops                                                              [neighbor.NumDrops]atomic.Uint64
 }
 
@@ -101,6 +106,7 @@ func (t *tally) read() Counters {
 		Heard: t.heard.Load(), HeardLost: t.heardLost.Load(),
 		Sent: t.sent.Load(), Claims: t.claims.Load(), Refreshes: t.refreshes.Load(), SendErrors: t.sendErrors.Load(),
 		Dials: t.dials.Load(), Filters: t.filters.Load(), Groups: t.groups.Load(), GroupErrors: t.groupErrors.Load(),
+		Queries: t.queries.Load(), QueryDrops: t.queryDrops.Load(), Reports: t.reports.Load(),
 	}
 	for i := range t.drops {
 		c.Drops[i] = t.drops[i].Load()

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math/rand/v2"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
+	"github.com/arpeggio-lb/arpeggio/agent/wire/mld"
 )
 
 // Heard is what a port heard.
@@ -96,6 +98,8 @@ type Port struct {
 	nonce     atomic.Uint32         // of claims
 	rivals    rivals
 	filters   filters
+	queries   queries
+	listener  *mld.Listener // of Run alone; it outlives sessions
 	tally     tally
 }
 
@@ -104,7 +108,10 @@ func New(cfg Config) (*Port, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	p := &Port{cfg: cfg, tableSet: make(chan struct{}, 1)}
+	p := &Port{
+		cfg: cfg, tableSet: make(chan struct{}, 1), queries: newQueries(),
+		listener: mld.New(rand.Uint64()), // #nosec G404 -- nothing depends on nobody knowing when
+	}
 	p.announcer = NewAnnouncer(p.Claim)
 	p.table.Store(neighbor.NewTable(neighbor.Self{}, nil))
 	p.state.Store(&State{})

@@ -22,6 +22,7 @@ type sockets struct {
 	ifi      *net.Interface
 	arp, ndp *socket
 	groups   *groups
+	carrier  *carrier
 }
 
 // errProtocol is a frame that is neither ARP nor IPv6.
@@ -55,9 +56,10 @@ func (s *sockets) Close() {
 	if s.ndp != nil {
 		_ = s.ndp.Close()
 	}
-	if s.groups != nil {
-		s.groups.Close()
+	if s.carrier != nil {
+		s.carrier.Close()
 	}
+	s.groups.Close()
 }
 
 // dial opens all sockets, or none. Those of echo requests are another matter.
@@ -80,6 +82,9 @@ func (p *Port) dial() (*sockets, error) {
 		}
 		return nil
 	})
+	if err == nil {
+		s.carrier, err = watchCarrier(ifi.Index)
+	}
 	if err != nil {
 		s.Close()
 		return nil, remedy(ifi.Name, err)
@@ -87,15 +92,9 @@ func (p *Port) dial() (*sockets, error) {
 	return s, nil
 }
 
-// groupRetry is when groups that could not be joined are tried again.
-const groupRetry = 5 * time.Second
-
 // fitDelay is how long tables are waited for before filters are built of the last one: while
 // Services come by the hundred, once is enough. Until then more passes than need be.
 const fitDelay = 50 * time.Millisecond
-
-// auditDelay is how long after a change the kernel is asked whether it still has the groups.
-const auditDelay = time.Second
 
 // session opens the sockets and serves until they fail or the context ends.
 func (p *Port) session(ctx context.Context) error {
@@ -108,6 +107,7 @@ func (p *Port) session(ctx context.Context) error {
 		p.filters.add(socket.kind, socket)
 		readers.Go(func() error { return p.read(socket) })
 	}
+	readers.Go(s.carrier.run)
 	p.sockets.Store(s)
 	echoes := newEchoes(p, s.ifi)
 	moved := p.serve(failed, s, echoes)
@@ -116,7 +116,7 @@ func (p *Port) session(ctx context.Context) error {
 	for _, socket := range []*socket{s.arp, s.ndp} {
 		p.filters.remove(socket.kind, socket)
 	}
-	s.Close() // and so ends the reader that still reads
+	s.Close() // and so ends the readers that still read
 	p.tally.groups.Store(0)
 	err = readers.Wait() // failed is over now, if it was not before
 	echoes.close()
@@ -135,32 +135,31 @@ func (p *Port) serve(ctx context.Context, s *sockets, e *echoes) error {
 	}
 	follow(false)
 	fit := time.After(0)
-	var audit <-chan time.Time
-	for join := p.join(s.groups); ctx.Err() == nil; {
+	for m := p.join(s); ctx.Err() == nil; {
 		select {
 		case <-ctx.Done():
 		case <-p.tableSet:
 			if err := s.moved(p.cfg.Interface); err != nil {
 				return err
 			}
-			join = p.join(s.groups)
+			m.follow()
 			follow(false)
 			if fit == nil {
 				fit = time.After(fitDelay)
 			}
-			if audit == nil {
-				audit = time.After(auditDelay)
-			}
-		case <-audit:
-			if audit = nil; s.groups.forgotten() {
-				s.groups.Close() // the sockets still hold what the kernel has not
-				join = p.join(s.groups)
-			}
+		case <-m.retry:
+			m.follow()
+		case <-m.timer.C:
+			m.tick()
+		case <-s.carrier.back:
+			m.again()
+		case q := <-p.queries.general:
+			m.hear(q)
+		case q := <-p.queries.specific:
+			m.hear(q)
 		case <-fit:
 			fit = nil
 			p.tally.filters.Add(uint64(p.filters.fit(p.table.Load)))
-		case <-join:
-			join = p.join(s.groups)
 		case <-e.retry:
 			follow(true)
 			if fit == nil {
@@ -172,18 +171,6 @@ func (p *Port) serve(ctx context.Context, s *sockets, e *echoes) error {
 		}
 	}
 	return nil
-}
-
-// join has the groups follow the table. If some could not be joined it gives a channel
-// that says when to try again.
-func (p *Port) join(g *groups) <-chan time.Time {
-	failed, err := g.set(p.table.Load().Groups())
-	p.tally.groups.Store(uint64(len(g.joined)))
-	if err == nil {
-		return nil
-	}
-	p.tally.groupErrors.Add(uint64(failed))
-	return time.After(groupRetry)
 }
 
 // read serves one socket until it fails. Its buffers are made once.
@@ -203,6 +190,9 @@ func (p *Port) read(s *socket) error {
 		}
 		if r.err != nil {
 			return fmt.Errorf("receiving on %s: %w", p.cfg.Interface, remedy(p.cfg.Interface, r.err))
+		}
+		if s.kind == filter.NDP && p.query(r.frame()) {
+			continue
 		}
 		wall := time.Now()
 		if echo {

@@ -5,12 +5,14 @@ package filter
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
 	"golang.org/x/net/bpf"
 
 	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
+	"github.com/arpeggio-lb/arpeggio/agent/wire/mld"
 )
 
 var (
@@ -34,18 +36,20 @@ func table(mac neighbor.MAC) *neighbor.Table {
 
 func open() neighbor.Gate { return neighbor.Gate{Now: time.Hour, Tick: time.Hour} }
 
+// sum is the checksum of the octets, an even number of them.
+func sum(b []byte, start uint32) uint16 {
+	for i := 0; i+1 < len(b); i += 2 {
+		start += uint32(b[i])<<8 | uint32(b[i+1])
+	}
+	for start>>16 != 0 {
+		start = start>>16 + start&0xffff
+	}
+	return ^uint16(start)
+}
+
 // sealed fills in what makes an echo request sound: a source and the checksums.
 func sealed(frame []byte) []byte {
 	b := append([]byte(nil), frame...)
-	sum := func(b []byte, start uint32) uint16 {
-		for i := 0; i+1 < len(b); i += 2 {
-			start += uint32(b[i])<<8 | uint32(b[i+1])
-		}
-		for start>>16 != 0 {
-			start = start>>16 + start&0xffff
-		}
-		return ^uint16(start)
-	}
 	if b[12] == 0x86 {
 		copy(b[22:], host6.AsSlice())
 		binary.BigEndian.PutUint16(b[56:], sum(b[22:], 58+uint32(len(b)-54)))
@@ -112,7 +116,13 @@ func interesting(v neighbor.Verdict) bool {
 	return v.Question() || v.Heard.Sound != neighbor.Silence
 }
 
-// Whatever the table has anything to say about passes each filter of the table's addresses.
+// heeded is whether the listener of multicast groups heeds the frame.
+func heeded(frame []byte) bool {
+	_, err := mld.Parse(frame)
+	return err == nil && packetType(frame) == multicastKind
+}
+
+// Whatever the table, or the listener of groups, has anything to say about passes each filter of the table's addresses.
 func FuzzNothingInterestingIsLost(f *testing.F) {
 	peer, gate := table(peerMAC), table(gateMAC)
 	for _, e := range entries() {
@@ -142,9 +152,11 @@ func FuzzNothingInterestingIsLost(f *testing.F) {
 		f.Add(frame)
 		f.Add(sealed(frame))
 	}
+	f.Add(queryFrame(peerMAC, false))
+	f.Add(queryFrame(peerMAC, true))
 	us, all := table(ourMAC), filters(f)
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		if len(frame) < 14 || !interesting(us.Decide(nil, frame, open())) {
+		if len(frame) < 14 || !interesting(us.Decide(nil, frame, open())) && !heeded(frame) {
 			return
 		}
 		for i, vms := range all {
@@ -159,8 +171,30 @@ func FuzzNothingInterestingIsLost(f *testing.F) {
 	})
 }
 
+// queryFrame asks all listeners which groups they listen to, in version 1 or 2.
+func queryFrame(from neighbor.MAC, v1 bool) []byte {
+	size := byte(28)
+	if v1 {
+		size = 24
+	}
+	b := append([]byte{0x33, 0x33, 0, 0, 0, 1}, from[:]...)
+	b = append(b, 0x86, 0xdd, 0x60, 0, 0, 0, 0, 8+size, 0, 1)
+	b = append(append(b, gate6.AsSlice()...), netip.MustParseAddr("ff02::1").AsSlice()...)
+	b = append(b, 58, 0, 5, 2, 0, 0, 1, 0)
+	b = append(b, append([]byte{130}, make([]byte, size-1)...)...)
+	// The checksum is over addresses and message, as if there were no options.
+	binary.BigEndian.PutUint16(b[64:], sum(slices.Concat(b[22:54], b[62:]), 58+uint32(size)))
+	return b
+}
+
 // The seeds of the fuzzing are worth something only if the table has something to say to them.
 func TestSeedsAreInteresting(t *testing.T) {
+	for _, v1 := range []bool{false, true} {
+		if f := queryFrame(peerMAC, v1); !heeded(f) {
+			_, err := mld.Parse(f)
+			t.Errorf("a query %x: %v", f, err)
+		}
+	}
 	us := table(ourMAC)
 	for _, addr := range []netip.Addr{vip4, vip6} {
 		q, _ := neighbor.Question(table(peerMAC).Self(), addr, neighbor.Broadcast(), neighbor.OwnAddress, neighbor.Mark{})

@@ -22,7 +22,8 @@ const (
 	// ARP passes requests for and by the addresses, replies by them, and replies by witnesses.
 	ARP Kind = iota
 	// NDP passes solicitations for and by the addresses, advertisements of them, and
-	// advertisements of witnesses, all with hop limit 255 (RFC 4861 section 7.1).
+	// advertisements of witnesses, all with hop limit 255 (RFC 4861 section 7.1); and, whatever the
+	// addresses, queries of multicast listeners (RFC 3810 section 5.1).
 	NDP
 	// Echo4 and Echo6 pass echo requests to the addresses, sent to this card alone.
 	Echo4
@@ -59,7 +60,7 @@ func (f Filter) Covers(addr netip.Addr, witness bool) bool {
 func General(k Kind) Filter {
 	c := &code{}
 	drop, pass := c.end(0), c.end(wholeFrame)
-	frame(c, k, drop, func() { c.next(pass) })
+	frame(c, k, pass, drop, func() { c.next(pass) })
 	return Filter{Code: c.program(), general: true}
 }
 
@@ -94,7 +95,7 @@ func Build(k Kind, asked, witnesses Set, limit int) Filter {
 func compile(k Kind, asked, witnesses Set) []bpf.Instruction {
 	c := &code{}
 	drop, pass := c.end(0), c.end(wholeFrame)
-	frame(c, k, drop, func() {
+	frame(c, k, pass, drop, func() {
 		switch k {
 		case ARP:
 			addressesARP(c, asked, witnesses, pass, drop)

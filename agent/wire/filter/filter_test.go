@@ -160,6 +160,50 @@ func TestWhatPasses(t *testing.T) {
 	}
 }
 
+// Queries of multicast listeners pass the filter of neighbor discovery, whatever its addresses, and
+// no other packet with a hop-by-hop header does.
+func TestQueriesOfListeners(t *testing.T) {
+	query := queryFrame(peerMAC, false)
+	for name, tc := range map[string]struct {
+		frame  []byte
+		packet uint32
+		want   bool
+	}{
+		"version 2":                       {query, multicastKind, true},
+		"version 1":                       {queryFrame(peerMAC, true), multicastKind, true},
+		"by a bridge, from itself":        {query, hostKind, true},
+		"for another card":                {query, otherKind, false},
+		"sent by us":                      {query, outgoingKind, false},
+		"report of version 1":             {with(query, 62, 131), multicastKind, false},
+		"report of version 2":             {with(query, 62, 143), multicastKind, false},
+		"solicitation behind options":     {with(query, 62, 135), multicastKind, false},
+		"hop limit 2":                     {with(query, 21, 2), multicastKind, false},
+		"hop limit 255":                   {with(query, 21, 255), multicastKind, false},
+		"routing header":                  {with(query, 20, 43), multicastKind, false},
+		"a longer header of options":      {with(query, 55, 1), multicastKind, false},
+		"UDP behind options":              {with(query, 54, 17), multicastKind, false},
+		"to one address":                  {with(query, 38, 0xfe), hostKind, false},
+		"cut before the message":          {query[:62], multicastKind, false},
+		"not IPv6":                        {with(query, 12, 0x88), multicastKind, false},
+		"no hop-by-hop header, by ICMPv6": {with(query, 20, 58), multicastKind, false},
+	} {
+		for which, f := range map[string]Filter{
+			"general": General(NDP), "of no address": Build(NDP, nil, nil, MaxInstructions),
+			"of an address": Build(NDP, set(vip6), set(gate6), MaxInstructions),
+			"of many":       Build(NDP, NewSet(scattered(rand.New(rand.NewPCG(1, 1)), 2000, false)), set(gate6), MaxInstructions),
+		} {
+			if got := passes(t, machine(t, f, tc.packet), tc.frame); got != tc.want {
+				t.Errorf("%s, filter %s: passes %v, want %v", name, which, got, tc.want)
+			}
+		}
+		for _, k := range []Kind{ARP, Echo4, Echo6} {
+			if passes(t, machine(t, General(k), tc.packet), tc.frame) {
+				t.Errorf("%s passes the filter of %v", name, k)
+			}
+		}
+	}
+}
+
 // scattered gives addresses that lie in runs and alone, the same for one seed.
 func scattered(r *rand.Rand, n int, is4 bool) []netip.Addr {
 	var addrs []netip.Addr

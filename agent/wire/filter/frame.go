@@ -20,13 +20,17 @@ const (
 	ndpSolicit, ndpAdvert  = 135, 136
 	arpSender, arpTarget   = ip + 14, ip + 24
 	ndpSource, ndpTargetAt = ip + 8, icmp6 + 8
+
+	// hopByHop is where the type of an ICMPv6 message is, behind a hop-by-hop header of 8 octets.
+	hopByHop = icmp6 + 8
+	mldQuery = 130
 )
 
 // frame writes what every frame of the kind must be, and rest behind it. All kinds take only
 // what was sent to this card, to everyone or to a group: frames for other cards arrive in
 // promiscuous mode, and frames of a VLAN without an interface of its own arrive as such too,
 // their tag already gone.
-func frame(c *code, k Kind, drop *target, rest func()) {
+func frame(c *code, k Kind, pass, drop *target, rest func()) {
 	toUs := func(most uint32) {
 		c.require(bpf.LoadExtension{Num: bpf.ExtType}, bpf.JumpLessOrEqual, most, drop)
 	}
@@ -45,7 +49,17 @@ func frame(c *code, k Kind, drop *target, rest func()) {
 		c.require(bpf.LoadAbsolute{Off: icmp6, Size: 1}, bpf.JumpGreaterOrEqual, ndpSolicit, drop)
 		toUs(packetMulticast)
 		octets(12, 2, 0x86dd)
-		octets(ip+6, 2, 58<<8|255) // next header and hop limit
+		discovery := c.mark()
+		c.next(pass)
+		octets(hopByHop, 1, mldQuery)
+		octets(icmp6, 2, 58<<8) // next header; 8 octets long
+		octets(ip+24, 1, 0xff)  // to a group
+		toUs(packetMulticast)
+		octets(12, 2, 0x86dd)
+		listeners := c.mark()
+		// Next header and hop limit.
+		c.jump(bpf.JumpEqual, 58<<8|255, discovery, c.jump(bpf.JumpEqual, 0<<8|1, listeners, drop))
+		c.put(bpf.LoadAbsolute{Off: ip + 6, Size: 2})
 	case Echo4:
 		octets(ip+20, 2, 8<<8)                                                              // type and code
 		c.require(bpf.LoadAbsolute{Off: ip + 6, Size: 2}, bpf.JumpBitsNotSet, 0x3fff, drop) // no fragment
