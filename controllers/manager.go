@@ -160,7 +160,7 @@ func setup(ctx context.Context, mgr manager.Manager, o Options) error {
 		mgr.AddHealthzCheck("ping", healthz.Ping),
 		mgr.AddReadyzCheck("ping", healthz.Ping),
 		pool.New(c, inv, events).Setup(mgr, inv),
-		allocation.New(c, live, inv, events, class, o.Namespace).Setup(mgr),
+		allocation.New(c, live, inv, ros, events, class, o.Namespace).Setup(mgr),
 		announcement.New(c, live, inv, ros, events, class, o.Namespace).Setup(ctx, mgr, announcement.Changes{Inventory: inv, Roster: ros}),
 		nodelease.New(c, live, ros, o.Namespace).Setup(mgr),
 	}

@@ -24,8 +24,9 @@ import (
 	"github.com/arpeggio-lb/arpeggio/controllers/ipam"
 )
 
-// contests reads which of its addresses a Service shares with hosts that are no agents.
-func (r *Reconciler) contests(ctx context.Context, s *corev1.Service) ([]ipam.Contest, error) {
+// announcement reads the announcement of a Service; nil: there is none, or it is of an earlier
+// Service of this name.
+func (r *Reconciler) announcement(ctx context.Context, s *corev1.Service) (*v1alpha1.VIPAnnouncement, error) {
 	var a v1alpha1.VIPAnnouncement
 	if err := r.client.Get(ctx, client.ObjectKeyFromObject(s), &a); err != nil {
 		if apierrors.IsNotFound(err) {
@@ -36,13 +37,16 @@ func (r *Reconciler) contests(ctx context.Context, s *corev1.Service) ([]ipam.Co
 	if owner := metav1.GetControllerOf(&a); owner == nil || owner.UID != s.UID {
 		return nil, nil
 	}
-	return readContests(&a), nil
+	return &a, nil
 }
 
 // readContests reads the conflicts in the status of an announcement. Agents wrote them: what
 // cannot be an address of the announcement, or a card, is passed over, as is what only tells
 // of proxies and kernels. Of several reports of one address the first counts.
 func readContests(a *v1alpha1.VIPAnnouncement) []ipam.Contest {
+	if a == nil {
+		return nil
+	}
 	var contests []ipam.Contest
 	for _, c := range a.Status.Conflicts {
 		addr, err := netip.ParseAddr(c.Address)
@@ -63,11 +67,16 @@ func readContests(a *v1alpha1.VIPAnnouncement) []ipam.Contest {
 		}
 		contests = append(contests, ipam.Contest{
 			Address: addr, MAC: mac.String(), Reporter: reporter,
-			InUse: slices.Contains(a.Status.Probed, addr.String()) ||
-				slices.ContainsFunc(a.Status.Addresses, func(x v1alpha1.SpokenAddress) bool { return x.Address == addr.String() }),
+			InUse: isFree(a, addr),
 		})
 	}
 	return contests
+}
+
+// isFree tells whether a node found an address free once, or speaks for it.
+func isFree(a *v1alpha1.VIPAnnouncement, addr netip.Addr) bool {
+	return slices.Contains(a.Status.Probed, addr.String()) ||
+		slices.ContainsFunc(a.Status.Addresses, func(x v1alpha1.SpokenAddress) bool { return x.Address == addr.String() })
 }
 
 // settle writes to the claims which addresses are set aside, and which are yielded. What the

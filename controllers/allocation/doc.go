@@ -5,7 +5,13 @@
 // the Service's status, and gives claims back.
 //
 // It promises that it writes an address to a Service's status only while the Service has its
-// claim (what somebody else wrote there, and nobody claims, it leaves alone), and that a claim goes only after nobody can speak for the address by this
+// claim, and once a node found it free or speaks for it; after ten seconds also if no node is
+// there to probe it. What a Service shows goes only for another address, or if it is no longer
+// the Service's. Nothing is remembered for that: the Service says what was shown, the
+// announcement's status what was found, the claim how old it is. What somebody else wrote
+// there, and nobody claims, it leaves alone.
+//
+// It promises that a claim goes only after nobody can speak for the address by this
 // Service's right any more: the Lease before the address (docs/architecture.md). Services
 // of a foreign loadBalancerClass are never touched.
 //

@@ -4,6 +4,7 @@ package allocation
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,14 +20,22 @@ const annotationSharingKey = v1alpha1.Group + "/sharing-key"
 
 const noSharing = "the annotation " + annotationSharingKey + " has no effect: this version does not share addresses between Services, each gets its own: remove the annotation"
 
-// allocated says which addresses a Service has now, and which it had.
-func allocated(s *corev1.Service, claims []ipam.Claim, before []string) journal.Entry {
-	parts := make([]string, 0, len(claims))
+// allocated says which of the addresses that it was given a Service shows now, and which it
+// showed before.
+func allocated(s *corev1.Service, claims []ipam.Claim, shown, before []string) journal.Entry {
+	var has, waits []string
 	for _, c := range claims {
-		parts = append(parts, c.Address.String()+" (VIPPool "+c.Pool+")")
+		if slices.Contains(shown, c.Address.String()) {
+			has = append(has, c.Address.String()+" (VIPPool "+c.Pool+")")
+		} else {
+			waits = append(waits, c.Address.String())
+		}
 	}
-	note := "the Service has " + strings.Join(parts, " and ")
-	if len(claims) == 0 {
+	note := "the Service has " + strings.Join(has, " and ")
+	switch {
+	case len(has) == 0 && len(waits) > 0:
+		note = "the Service shows no address of its own until " + strings.Join(waits, " and ") + " was found to be free"
+	case len(has) == 0:
 		note = "the Service has no address any more"
 	}
 	if len(before) > 0 {

@@ -5,10 +5,11 @@ package allocation
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -28,19 +29,26 @@ const attempts = 8
 // Recorder writes Events.
 type Recorder interface{ Record(journal.Entry) }
 
+// Nodes knows which agents are there.
+type Nodes interface {
+	// Probes tells whether the agent of a node could probe an address.
+	Probes(node string, a netip.Addr, patterns []v1alpha1.InterfacePattern) bool
+}
+
 // Reconciler gives Services their addresses.
 type Reconciler struct {
 	client    client.Client // reads through the cache
 	live      client.Reader // reads from the API server
 	inventory *inventory.Inventory
+	nodes     Nodes
 	recorder  Recorder
 	class     inventory.Class
 	namespace string // of the installation, where the Leases are
 }
 
 // New gives a reconciler; namespace is the installation's.
-func New(c client.Client, live client.Reader, inv *inventory.Inventory, rec Recorder, class inventory.Class, namespace string) *Reconciler {
-	return &Reconciler{client: c, live: live, inventory: inv, recorder: rec, class: class, namespace: namespace}
+func New(c client.Client, live client.Reader, inv *inventory.Inventory, nodes Nodes, rec Recorder, class inventory.Class, namespace string) *Reconciler {
+	return &Reconciler{client: c, live: live, inventory: inv, nodes: nodes, recorder: rec, class: class, namespace: namespace}
 }
 
 // Reconcile brings one Service to the addresses it should have.
@@ -55,40 +63,49 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	case !r.class.Ours(&s):
 		return r.withdraw(ctx, req.NamespacedName, &s)
 	}
-	return requeue.Outcome(r.allocate(ctx, &s))
+	again, err := r.allocate(ctx, &s)
+	if err != nil {
+		return requeue.Outcome(err)
+	}
+	return reconcile.Result{RequeueAfter: again}, nil
 }
 
-// allocate carries out the decision on a Service that is ours.
-func (r *Reconciler) allocate(ctx context.Context, s *corev1.Service) error {
+// allocate carries out the decision on a Service that is ours. It asks to be called again after
+// some time; zero: only when something changes.
+func (r *Reconciler) allocate(ctx context.Context, s *corev1.Service) (again time.Duration, err error) {
 	key := client.ObjectKeyFromObject(s)
 	d, err := r.claim(ctx, s)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, c := range d.Keep {
 		if err := r.own(ctx, s, c); err != nil {
 			r.takeBack(ctx, d.SetAside)
-			return err
+			return 0, err
 		}
 	}
 	if err := r.settle(ctx, s, d); err != nil {
-		return err
+		return 0, err
 	}
-	if err := r.show(ctx, s, d); err != nil {
-		return err
+	shown, again, err := r.show(ctx, s, d)
+	if err != nil {
+		return 0, err
 	}
 	if err := r.refuse(ctx, s, d.Refusal); err != nil {
-		return err
+		return 0, err
 	}
 	for _, c := range d.Release {
+		if slices.Contains(shown, c.Address.String()) {
+			continue // until the one that it gets instead is shown
+		}
 		if spoken, err := r.spoken(ctx, key, c); err != nil || spoken {
-			return err // when nobody speaks for it any more, the announcement's change brings us back
+			return again, err // when nobody speaks for it any more, the announcement's change brings us back
 		}
 		if err := r.remove(ctx, c); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return again, nil
 }
 
 // claim decides, and claims the addresses that the decision takes. An address that turns
@@ -98,13 +115,13 @@ func (r *Reconciler) claim(ctx context.Context, s *corev1.Service) (ipam.Decisio
 	if err := r.client.Get(ctx, types.NamespacedName{Name: s.Namespace}, &ns); client.IgnoreNotFound(err) != nil {
 		return ipam.Decision{}, fmt.Errorf("reading the Namespace: %w", err)
 	}
-	contested, err := r.contests(ctx, s)
+	a, err := r.announcement(ctx, s)
 	if err != nil {
 		return ipam.Decision{}, err
 	}
 	for range attempts {
 		q := inventory.Request(s)
-		q.Contested, q.Now = contested, time.Now().Unix()
+		q.Contested, q.Now = readContests(a), time.Now().Unix()
 		d := r.inventory.Decide(q, s.Labels, ns.Labels)
 		stale, err := r.take(ctx, s, d)
 		if err != nil || stale {
@@ -115,59 +132,6 @@ func (r *Reconciler) claim(ctx context.Context, s *corev1.Service) (ipam.Decisio
 		}
 	}
 	return ipam.Decision{}, fmt.Errorf("%d addresses in a row turned out to be taken: the cache is behind", attempts)
-}
-
-// show writes the addresses to the Service's status, if that changes it.
-func (r *Reconciler) show(ctx context.Context, s *corev1.Service, d ipam.Decision) error {
-	claims := d.Addresses(inventory.Families(s))
-	before := s.Status.LoadBalancer.Ingress
-	after := r.ingress(s, d, claims)
-	if equality.Semantic.DeepEqual(before, after) {
-		return nil
-	}
-	changed := s.DeepCopy()
-	changed.Status.LoadBalancer.Ingress = after
-	patch := client.MergeFromWithOptions(s, client.MergeFromWithOptimisticLock{})
-	if err := r.client.Status().Patch(ctx, changed, patch); err != nil {
-		return fmt.Errorf("writing the Service's addresses: %w", err)
-	}
-	had, has := ips(before), ips(after)
-	if !equality.Semantic.DeepEqual(had, has) {
-		r.recorder.Record(allocated(s, claims, had))
-		if s.Annotations[annotationSharingKey] != "" {
-			r.recorder.Record(sharingIgnored(s))
-		}
-	}
-	return nil
-}
-
-// ingress is what the status of the Service should say. A Service that gets nothing keeps
-// the entries that somebody else gave it and nobody claims: they are not ours to take.
-func (r *Reconciler) ingress(s *corev1.Service, d ipam.Decision, claims []ipam.Claim) []corev1.LoadBalancerIngress {
-	mode := corev1.LoadBalancerIPModeVIP
-	var entries []corev1.LoadBalancerIngress
-	for _, c := range claims {
-		entries = append(entries, corev1.LoadBalancerIngress{IP: c.Address.String(), IPMode: &mode})
-	}
-	if len(entries) > 0 || len(d.Release) > 0 {
-		return entries
-	}
-	for _, in := range s.Status.LoadBalancer.Ingress {
-		if !r.inventory.Claimable(in.IP) {
-			continue
-		}
-		entries = append(entries, in)
-	}
-	return entries
-}
-
-// ips lists the addresses of ingress entries.
-func ips(ingress []corev1.LoadBalancerIngress) []string {
-	var out []string
-	for _, in := range ingress {
-		out = append(out, in.IP)
-	}
-	return out
 }
 
 // refuse notes the refusal, or that there is none, and says so when it is news; after a

@@ -85,6 +85,6 @@ func (r *Reconciler) unshow(ctx context.Context, s *corev1.Service, claims []ipa
 	if err := r.client.Status().Patch(ctx, changed, client.MergeFromWithOptions(s, client.MergeFromWithOptimisticLock{})); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("clearing the Service's addresses: %w", err)
 	}
-	r.recorder.Record(allocated(s, nil, ips(s.Status.LoadBalancer.Ingress)))
+	r.recorder.Record(allocated(s, nil, nil, ips(s.Status.LoadBalancer.Ingress)))
 	return nil
 }

@@ -12,7 +12,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
 	"github.com/arpeggio-lb/arpeggio/controllers/inventory"
@@ -21,26 +20,24 @@ import (
 )
 
 // addresses gives the addresses of a Service in the order of its families: of each family
-// the one that it shows and has the claim of, unless it was yielded. What was announced stays while the claim or
+// the one that it has the claim of and keeps, unless it was yielded. It need not show it yet:
+// it does once the nodes that read it here have probed it. What was announced stays while the claim or
 // the status is missing and nobody else has the address: allocation puts back what somebody
 // deleted, and meanwhile the speaker goes on.
 func (r *Reconciler) addresses(s *corev1.Service, before []v1alpha1.AnnouncedAddress) []v1alpha1.AnnouncedAddress {
-	claims := r.inventory.ClaimsOf(client.ObjectKeyFromObject(s))
-	claimed := func(text string) (pool string, ok bool) {
-		for _, c := range claims {
-			if c.Address.String() == text && c.UID == string(s.UID) && !c.Yielded() {
-				return c.Pool, true
-			}
-		}
-		return "", false
-	}
+	claims := r.inventory.Ordered(inventory.Request(s))
+	// While allocation makes claims, those that are made already wait for the others: they come
+	// with one write.
+	making := slices.ContainsFunc(claims, func(c ipam.Claim) bool { return c.ID == "" })
 	shown := inventory.Shown(s)
 	var out []v1alpha1.AnnouncedAddress
 	for _, f := range inventory.Families(s) {
 		var of []v1alpha1.AnnouncedAddress // what may be announced, the best first
-		for _, a := range shown {
-			if pool, ok := claimed(a.String()); ok && ipam.FamilyOf(a) == f {
-				of = append(of, v1alpha1.AnnouncedAddress{Address: a.String(), Pool: pool})
+		for _, c := range claims {
+			text := c.Address.String()
+			known := slices.Contains(shown, c.Address) || slices.ContainsFunc(before, func(x v1alpha1.AnnouncedAddress) bool { return x.Address == text })
+			if ipam.FamilyOf(c.Address) == f && c.ID != "" && c.UID == string(s.UID) && !c.Yielded() && (known || !making) {
+				of = append(of, v1alpha1.AnnouncedAddress{Address: text, Pool: c.Pool})
 			}
 		}
 		for _, x := range before {
@@ -48,9 +45,8 @@ func (r *Reconciler) addresses(s *corev1.Service, before []v1alpha1.AnnouncedAdd
 			if err != nil || ipam.FamilyOf(a) != f {
 				continue
 			}
-			_, ours := claimed(x.Address)
-			lost := slices.Contains(shown, a) && r.inventory.Claimable(x.Address)
-			if ours && !slices.ContainsFunc(shown, func(a netip.Addr) bool { return ipam.FamilyOf(a) == f }) || lost {
+			remade := slices.ContainsFunc(claims, func(c ipam.Claim) bool { return c.Address == a && c.ID == "" })
+			if slices.Contains(shown, a) && (remade || r.inventory.Claimable(x.Address)) {
 				of = append(of, x)
 			}
 		}

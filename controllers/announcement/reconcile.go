@@ -32,6 +32,7 @@ import (
 // Inventory knows what a Service has.
 type Inventory interface {
 	ClaimsOf(types.NamespacedName) []ipam.Claim
+	Ordered(ipam.Request) []ipam.Claim // those of its Service, of each family the one to be kept first
 	Refusal(types.NamespacedName) (message string, refused bool)
 	Claimable(address string) bool
 }

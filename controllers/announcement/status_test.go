@@ -140,6 +140,9 @@ type has []ipam.Claim
 func (h has) ClaimsOf(types.NamespacedName) []ipam.Claim {
 	return slices.DeleteFunc(slices.Clone(h), func(c ipam.Claim) bool { return c.Service.Name != "web" })
 }
+func (h has) Ordered(r ipam.Request) []ipam.Claim {
+	return ipam.Order(r, ipam.Pools{}, h.ClaimsOf(types.NamespacedName{}))
+}
 func (has) Refusal(types.NamespacedName) (string, bool) { return "", false }
 func (h has) Claimable(text string) bool {
 	return !slices.ContainsFunc(h, func(c ipam.Claim) bool { return c.Address.String() == text })
@@ -147,7 +150,10 @@ func (h has) Claimable(text string) bool {
 
 func TestAddresses(t *testing.T) {
 	claim := func(a, service, uid string) ipam.Claim {
-		return ipam.Claim{Address: netip.MustParseAddr(a), Pool: "lan", Service: ipam.Service{Name: service}, UID: uid}
+		return ipam.Claim{Address: netip.MustParseAddr(a), Pool: "lan", Service: ipam.Service{Name: service}, UID: uid, ID: "i"}
+	}
+	making := func(a string) ipam.Claim {
+		return ipam.Claim{Address: netip.MustParseAddr(a), Pool: "lan", Service: ipam.Service{Name: "web"}}
 	}
 	with := func(c ipam.Claim) ipam.Claim { c.Aside.MAC = "02:00:00:00:00:99"; return c }
 	for _, tc := range []struct {
@@ -157,7 +163,11 @@ func TestAddresses(t *testing.T) {
 		want          string
 	}{
 		{"shown and claimed", has{claim("10.0.0.1", "web", "u"), claim("fd00::1", "web", "u")}, []string{"10.0.0.1", "fd00::1"}, nil, "fd00::1 10.0.0.1"},
-		{"claimed, not shown yet", has{claim("10.0.0.1", "web", "u")}, nil, nil, ""},
+		{"claimed, and not shown before it was probed", has{claim("10.0.0.1", "web", "u")}, nil, nil, "10.0.0.1"},
+		{"one is claimed, the other is being", has{claim("10.0.0.1", "web", "u"), making("fd00::1")}, nil, nil, ""},
+		{"the same, and it was announced", has{claim("10.0.0.1", "web", "u"), making("fd00::1")}, nil, []string{"10.0.0.1"}, "10.0.0.1"},
+		{"the claim was lost, and is made anew", has{making("10.0.0.1")}, []string{"10.0.0.1"}, []string{"10.0.0.1"}, "10.0.0.1"},
+		{"another claim, and nothing is shown", has{claim("10.0.0.1", "web", "u"), claim("10.0.0.2", "web", "u")}, nil, []string{"10.0.0.2"}, "10.0.0.1"},
 		{"shown, claimed by an earlier Service", has{claim("10.0.0.1", "web", "old")}, []string{"10.0.0.1"}, nil, ""},
 		{"shown, not claimed", nil, []string{"10.0.0.1"}, nil, ""},
 		{"the claim was lost", nil, []string{"10.0.0.1"}, []string{"10.0.0.1"}, "10.0.0.1"},

@@ -231,6 +231,9 @@ func ReadClaim(o *networkingv1.IPAddress) (ipam.Claim, bool) {
 		return ipam.Claim{}, false
 	}
 	c := ipam.Claim{Address: addr, ID: string(o.UID)}
+	if !o.CreationTimestamp.IsZero() {
+		c.Created = o.CreationTimestamp.Unix()
+	}
 	parent := o.Spec.ParentRef
 	switch {
 	case parent == nil:

@@ -118,6 +118,14 @@ func (i *Inventory) ClaimsOf(s types.NamespacedName) []ipam.Claim {
 	return i.ledger.Of(ipam.Service(s))
 }
 
+// Ordered gives the claims of the Service that a request is of; of each family, the one that it
+// keeps comes first.
+func (i *Inventory) Ordered(r ipam.Request) []ipam.Claim {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return ipam.Order(r, i.pools, i.ledger.Of(r.Service))
+}
+
 // Pools gives the pools as they are now.
 func (i *Inventory) Pools() ipam.Pools {
 	i.mu.Lock()
@@ -188,6 +196,19 @@ func (i *Inventory) Claimable(text string) bool {
 	defer i.mu.Unlock()
 	_, claimed := i.ledger.Get(a)
 	return !claimed
+}
+
+// Showable tells whether a Service may go on showing an address that it shows: nobody else was
+// given it.
+func (i *Inventory) Showable(s types.NamespacedName, text string) bool {
+	a, err := netip.ParseAddr(text)
+	if err != nil {
+		return false
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	c, claimed := i.ledger.Get(a)
+	return !claimed || c.SetAside() || c.Service == ipam.Service(s)
 }
 
 // Forget notes that a claim is gone, sooner than the cache does.

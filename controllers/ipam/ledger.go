@@ -33,6 +33,7 @@ type Claim struct {
 	Foreign string  // whose it is, in words, when it is not ours
 	Adopted bool    // the Service showed it before it was claimed
 	Aside   Aside   // another host uses it
+	Created int64   // when it was claimed, in Unix seconds; 0: not known
 }
 
 // holder says in words whose the claim is.

@@ -3,6 +3,7 @@
 package roster
 
 import (
+	"net/netip"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -51,6 +52,14 @@ func (r *Roster) Overdue(node string) bool {
 func (r *Roster) overdue(node string) bool {
 	at, lasts := r.heard(node)
 	return r.now().Sub(at) >= lasts
+}
+
+// Probes tells whether the agent of a node is there to probe an address: it is heard, and the
+// node has an interface for it.
+func (r *Roster) Probes(node string, a netip.Addr, patterns []v1alpha1.InterfacePattern) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.overdue(node) && len(r.facts[v1alpha1.FactsLease(node)].Choose(a, patterns)) > 0
 }
 
 // Latest tells whether a heartbeat, as the API server has it, is the one that arrived last.

@@ -85,6 +85,22 @@ func TestViewFollowsFactsAndNodes(t *testing.T) {
 	if n := r.Nodes(view)[0]; n.Reported {
 		t.Error("facts that cannot be read count")
 	}
+	r.putLease(factsOf("n", `{"interfaces":[{"name":"eth0","prefixes":["192.168.1.7/24"]}]}`))
+	for _, tc := range []struct {
+		node, addr string
+		patterns   []v1alpha1.InterfacePattern
+		want       bool
+	}{
+		{"n", "192.168.1.240", nil, true},
+		{"n", "fd00::1", nil, false},
+		{"n", "fd00::1", []v1alpha1.InterfacePattern{"eth0"}, true},
+		{"n", "192.168.1.240", []v1alpha1.InterfacePattern{"eth1"}, false},
+		{"m", "192.168.1.240", nil, false},
+	} {
+		if got := r.Probes(tc.node, netip.MustParseAddr(tc.addr), tc.patterns); got != tc.want {
+			t.Errorf("%+v: %v", tc, got)
+		}
+	}
 	r.dropNode(o)
 	if len(r.Nodes(view)) != 0 {
 		t.Error("the node is still there")
@@ -144,8 +160,16 @@ func TestHeardAndWell(t *testing.T) {
 	if l := beatOf("n", "2", 6); r.Latest(l) || !r.Latest(beatOf("n", "1", 6)) {
 		t.Error("the latest heartbeat is not known")
 	}
+	r.putLease(factsOf("n", `{"interfaces":[{"name":"eth0","prefixes":["192.168.1.7/24"]}]}`))
+	probes := func() bool { return r.Probes("n", netip.MustParseAddr("192.168.1.240"), nil) }
+	if !probes() {
+		t.Error("a node that is heard does not probe")
+	}
 	now = now.Add(6 * time.Second)
 	is("late", false, true)
+	if probes() {
+		t.Error("a node that is not heard probes")
+	}
 	r.putLease(beatOf("n", "2", 6))
 	is("heard again", true, false)
 	now = now.Add(time.Second)

@@ -33,20 +33,22 @@ type world struct {
 	client    client.Client
 	namespace string
 
-	mu     sync.Mutex // guards silent
-	silent map[string]bool
+	mu      sync.Mutex // guards all below
+	silent  map[string]bool
+	probing bool
 }
 
 // newWorld clears the cluster; managers are started by the test.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, client: server.client, silent: map[string]bool{}}
+	w := &world{t: t, client: server.client, silent: map[string]bool{}, probing: true}
 	w.clear()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "t-"}}
 	w.create(ns)
 	w.namespace = ns.Name
 	t.Cleanup(w.clear)
 	w.beat()
+	w.probe()
 	return w
 }
 
