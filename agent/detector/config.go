@@ -33,10 +33,10 @@ type Config struct {
 
 	// Sample is how many addresses of a stream are asked in a suspicion.
 	Sample int
-	// Repeats is how often they are asked, LossyRepeats where questions were lost lately.
-	Repeats      int
-	LossyRepeats int
-	// Late is how far behind Wake a call may come before suspicions begin anew.
+	// Repeats is how often they are asked, LossyRepeats where some questions were lost lately,
+	// MuchRepeats where many were.
+	Repeats, LossyRepeats, MuchRepeats int
+	// Late is how far behind Wake a call may come before what was open is asked again.
 	Late time.Duration
 	// Again is the interval at which the silence of a stream or an address is confirmed.
 	Again time.Duration
@@ -46,10 +46,10 @@ type Config struct {
 	// one address are at least BroadcastGap apart.
 	Broadcasts   int
 	BroadcastGap time.Duration
-	// SomeLoss and MuchLoss, in thousandths of the last minute's questions if these were
-	// at least LossOf: more repeats, and no verdict.
-	SomeLoss, MuchLoss int
-	LossOf             int
+	// SomeLoss, MuchLoss and TooMuchLoss, in thousandths of the last minute's questions, or of
+	// LossOf if these were fewer: more repeats, still more, and no verdict.
+	SomeLoss, MuchLoss, TooMuchLoss int
+	LossOf                          int
 	// UnheardAfter is the age of an epoch at which an address that never answered in it
 	// may be told dead although its speaker lives; UnheardEvery how seldom.
 	UnheardAfter time.Duration
@@ -99,12 +99,12 @@ type Config struct {
 func Defaults() Config {
 	return Config{
 		Idle: 100 * time.Millisecond, IdleGap: 4 * time.Millisecond,
-		MinTimeout: 40 * time.Millisecond, MaxTimeout: 400 * time.Millisecond,
-		Spread: 4, RTTHalf: 5 * time.Minute,
-		Sample: 8, Repeats: 3, LossyRepeats: 5,
+		MinTimeout: 50 * time.Millisecond, MaxTimeout: 300 * time.Millisecond,
+		Spread: 2, RTTHalf: 5 * time.Minute,
+		Sample: 8, Repeats: 3, LossyRepeats: 5, MuchRepeats: 12,
 		Late: 20 * time.Millisecond, Again: time.Second, QuietAfter: 3,
 		Broadcasts: 500, BroadcastGap: 30 * time.Millisecond,
-		SomeLoss: 10, MuchLoss: 50, LossOf: 100,
+		SomeLoss: 10, MuchLoss: 50, TooMuchLoss: 200, LossOf: 100,
 		UnheardAfter: 3 * time.Second, UnheardEvery: 10 * time.Minute,
 		CastEvery: 10 * time.Second, CastGap: 500 * time.Millisecond, CastWait: 200 * time.Millisecond,
 		CastTries: 2, CastMisses: 3,

@@ -104,11 +104,11 @@ func (d *Detector) Tick(now Time) {
 }
 
 // begin notes the time of a call that changes something. If it comes too late, this node
-// was stalled: what seemed silent may not have been, so it is asked anew.
+// was stalled: what seemed silent meanwhile may not have been, so it is asked anew.
 func (d *Detector) begin(now Time) {
 	now = max(now, d.now)
 	if due := d.Wake(); now > due && now-due > d.cfg.Late {
-		d.startOver(now)
+		d.askAgain(now)
 	}
 	d.now, d.wakeValid = now, false
 }
@@ -184,6 +184,7 @@ type path struct {
 	deafener            MAC  // who said it
 
 	castHeard Time // the last answer to a broadcast question of this node
+	loss      losses
 }
 
 func (d *Detector) path(key Path) *path {

@@ -19,9 +19,9 @@
 // Where no witness is known, there is never a verdict, and heartbeats must do.
 //
 // How to drive it: hand over what was heard before calling Tick, call Tick no later than
-// Wake says (it moves with every call), carry out what Take gives after every call. A call that comes Config.Late after Wake counts as
-// a stall of this node, and what was suspected begins anew. The same calls give the same
-// outputs, whatever the machine.
+// Wake says (it moves with every call), carry out what Take gives after every call. A call
+// that comes Config.Late after Wake counts as a stall of this node: what was waited for
+// meanwhile is asked again. The same calls give the same outputs, whatever the machine.
 //
 // Cost: a question per stream (a speaker's card, an interface, a family) and interval,
 // whatever the number of addresses, and never more than one per Config.IdleGap.

@@ -44,7 +44,7 @@ func (d *Detector) judge(now Time, st *stream) {
 		s.sample[0].target.again = ago
 		return
 	}
-	if !st.key.path.proves(s) || st.loss.over(now, d.cfg.MuchLoss, d.cfg.LossOf) {
+	if !st.key.path.proves(s) || d.lost(now, st) > d.cfg.TooMuchLoss {
 		return
 	}
 	knows := slices.ContainsFunc(silent, (*target).known)

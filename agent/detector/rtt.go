@@ -85,15 +85,15 @@ func (l *losses) add(now Time, lost bool) {
 	}
 }
 
-// over is whether more than permille of the questions were lost, of at least n.
-func (l *losses) over(now Time, permille, n int) bool {
+// rate gives the lost questions in thousandths of all, or of n if there were fewer.
+func (l *losses) rate(now Time, n int) (permille int, known bool) {
 	l.roll(now)
-	var asked, lost uint32
+	asked, lost := 0, 0
 	for _, p := range l.part {
-		asked += p.asked
-		lost += p.lost
+		asked += int(p.asked)
+		lost += int(p.lost)
 	}
-	return int(asked) >= n && int(lost)*1000 > int(asked)*permille
+	return lost * 1000 / max(asked, n), asked >= n
 }
 
 // budget lets at most rate frames pass in any second: half of them at once, the others

@@ -24,8 +24,8 @@ func TestJoinAndVouch(t *testing.T) {
 		}{
 			{name: "near", near: true, delay: ms, from: mac(3), want: 1},
 			{name: "far", delay: ms, from: mac(3), want: 1},
-			{name: "slow", delay: 79 * ms, from: mac(3), want: 1},
-			{name: "too slow", delay: 81 * ms, from: mac(3), want: 0},
+			{name: "slow", delay: 2*wait - ms, from: mac(3), want: 1},
+			{name: "too slow", delay: 2*wait + ms, from: mac(3), want: 0},
 			{name: "not for all", delay: ms, unicast: true, from: mac(3), want: 0},
 			{name: "the speaker itself", delay: ms, from: mac(1), want: 0},
 		} {

@@ -190,23 +190,16 @@ func (d *Detector) worth(now Time, st *stream, t *target) bool {
 	return past > 3*d.idle() && past < 10*d.audibleFor()
 }
 
-// startOver makes streams that have a question open, or a suspicion, ask it once more.
-func (d *Detector) startOver(now Time) {
+// askAgain makes streams that have a question or a round of repeats open ask it once more.
+func (d *Detector) askAgain(now Time) {
 	for _, st := range d.streamOrder {
 		st.casting.close(now)
 		st.casting.misses = 0
-		t := st.open.target
-		if s := st.suspicion; s != nil {
-			t = s.sample[0].target
-			for _, x := range s.sample {
-				x.target.cast = ago // who vouched meanwhile was perhaps not heard
-			}
+		if st.suspicion != nil {
+			st.suspicion.redo(now)
+		} else if t := st.open.target; t != nil {
+			st.open, st.retry, st.next = question{}, t, now
 		}
-		if t == nil {
-			continue
-		}
-		st.suspicion, st.open = nil, question{}
-		st.retry, st.next = t, now
 	}
 }
 
@@ -306,12 +299,29 @@ func (d *Detector) alive(now Time, t *target, s Sound) {
 	st.mute = without(st.mute, t)
 	if st.open.target == t && s.At >= st.open.sent {
 		st.close(now)
-		st.loss.add(now, false)
+		st.noteLoss(now, false)
 	}
 	if sus := st.suspicion; sus != nil && s.At >= sus.since {
 		sus.answered(t, s)
 		d.settle(st)
 	}
+}
+
+// noteLoss counts a question, of the stream and of its path.
+func (st *stream) noteLoss(now Time, lost bool) {
+	st.loss.add(now, lost)
+	st.key.path.loss.add(now, lost)
+}
+
+// lost is how many of the last minute's questions were lost, in thousandths. A card that was not asked
+// often yet is taken to be no better than its path.
+func (d *Detector) lost(now Time, st *stream) int {
+	own, known := st.loss.rate(now, d.cfg.LossOf)
+	if known {
+		return own
+	}
+	all, _ := st.key.path.loss.rate(now, d.cfg.LossOf)
+	return max(own, all)
 }
 
 // flags says of a question whether the card that it asks is heard.

@@ -40,7 +40,10 @@ func (d *Detector) suspect(now Time, st *stream, q question) {
 		wait:   st.wait(d.cfg.MinTimeout),
 		quorum: st.key.path.quorum(now-d.cfg.WitnessFor, st.key.card),
 	}
-	if st.loss.over(now, d.cfg.SomeLoss, d.cfg.LossOf) {
+	switch lost := d.lost(now, st); {
+	case lost > d.cfg.MuchLoss:
+		s.rounds = d.cfg.MuchRepeats
+	case lost > d.cfg.SomeLoss:
 		s.rounds = d.cfg.LossyRepeats
 	}
 	s.sample = d.sample(now, st, q.target)
@@ -99,6 +102,15 @@ func (d *Detector) round(now Time, st *stream) {
 	s.next = now + s.wait
 }
 
+// redo asks the present round's questions once more, as it did not keep its time: the rounds before
+// it, which did, still count. What was heard of witnesses and broadcasts may be out of date.
+func (s *suspicion) redo(now Time) {
+	s.round, s.repeats, s.next = s.round-1, now, now
+	for _, x := range s.sample {
+		x.target.cast = ago // who vouched meanwhile was perhaps not heard
+	}
+}
+
 // castNow is whether it is the i-th suspect's turn to be asked for by broadcast: twice
 // each, the first at once, the others if they do not answer either. While the card is
 // silent altogether half of them will do, as one vouch is enough.
@@ -136,7 +148,7 @@ func (s *suspicion) answered(t *target, sound Sound) {
 	}
 	if t == s.first.target && sound.Kind == Answer && sound.Nonce == s.first.nonce && !s.counted {
 		s.counted = true
-		t.stream.loss.add(sound.At, false) // late, not lost
+		t.stream.noteLoss(sound.At, false) // late, not lost
 	}
 }
 
@@ -159,8 +171,9 @@ func (d *Detector) endSuspicion(now Time, st *stream) {
 	st.suspicion = nil
 	st.close(now)
 	for _, x := range s.sample {
-		if x.target == s.first.target && x.answered && !s.counted {
-			st.loss.add(now, true)
+		// Where others hear the card and this node does not, the path is broken, not lossy.
+		if x.target == s.first.target && x.answered && !s.counted && (s.direct || !s.vouched) {
+			st.noteLoss(now, true)
 		}
 	}
 	if !s.direct && len(s.sample) > 0 {

@@ -24,7 +24,7 @@ func TestCrashIsTold(t *testing.T) {
 			c.dead = true
 			w.run(3 * sec)
 			at := w.dead(a.String(), crash)
-			if at == 0 || at-crash > 260*ms {
+			if at == 0 || at-crash > verdict+100*ms {
 				t.Fatalf("phase %d: told %v after the crash", phase, at-crash)
 			}
 			for _, o := range of[Dead](w, 0) {
@@ -53,7 +53,7 @@ func TestFormsTakeTurns(t *testing.T) {
 		w.run(sec)
 		c.dead = true
 		from := w.now
-		w.run(250 * ms)
+		w.run(verdict + 90*ms)
 		type form struct {
 			after time.Duration
 			all   bool
@@ -72,9 +72,9 @@ func TestFormsTakeTurns(t *testing.T) {
 		}
 		want := []form{
 			{0, false, false},
-			{40 * ms, false, !v6}, {40 * ms, true, false},
-			{80 * ms, false, false}, {80 * ms, true, !v6},
-			{120 * ms, false, !v6},
+			{wait, false, !v6}, {wait, true, false},
+			{2 * wait, false, false}, {2 * wait, true, !v6},
+			{3 * wait, false, !v6},
 		}
 		if diff := cmp.Diff(want, got[:min(len(got), len(want))], cmp.AllowUnexported(form{})); diff != "" {
 			t.Error(diff)
@@ -223,9 +223,9 @@ func TestCardHeardMeanwhile(t *testing.T) {
 	w.stand(1, "eth0", all...)
 	w.run(10 * sec)
 	c.dead = true
-	w.run(90 * ms)
+	w.run(wait + 50*ms)
 	sampled := map[string]bool{}
-	for _, o := range of[Ask](w, w.now-90*ms) {
+	for _, o := range of[Ask](w, w.now-wait-50*ms) {
 		sampled[o.Lease] = true
 	}
 	for _, a := range all {
@@ -234,7 +234,7 @@ func TestCardHeardMeanwhile(t *testing.T) {
 			break
 		}
 	}
-	w.run(100 * ms)
+	w.run(verdict)
 	dead := names(w, 0)
 	if len(dead) == 0 || len(dead) > 8 {
 		t.Errorf("%d told dead, want a sample at most", len(dead))

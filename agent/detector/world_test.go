@@ -15,6 +15,10 @@ import (
 const (
 	ms  = time.Millisecond
 	sec = time.Second
+
+	// With quick answers, a question is waited for so long, and a verdict takes so long from it.
+	wait    = 50 * ms
+	verdict = 4 * wait
 )
 
 // world drives a detector: cards that answer, witnesses, and a clock that jumps.

@@ -80,3 +80,24 @@ func backAgain(t *testing.T) *player {
 	p.step(mine).pass(150 * time.Millisecond).step(mine).speaks("again").done = nil
 	return p
 }
+
+// What a node did not see of a Lease's changes counts as well.
+func TestChangesUnseen(t *testing.T) {
+	for name, tc := range map[string]struct {
+		from, to Lease
+		want     int
+	}{
+		"another holder":             {Lease{Holder: "a", Transitions: 1}, Lease{Holder: "b", Transitions: 2}, 1},
+		"the same":                   {Lease{Holder: "a", Transitions: 1}, Lease{Holder: "a", Transitions: 1}, 0},
+		"the same, made holder anew": {Lease{Holder: "a", Transitions: 1}, Lease{Holder: "a", Transitions: 2}, 0},
+		"there and back":             {Lease{Holder: "a", Transitions: 1}, Lease{Holder: "a", Transitions: 3}, 2},
+		"two in between":             {Lease{Holder: "a", Transitions: 1}, Lease{Holder: "b", Transitions: 4}, 3},
+		"more than are kept":         {Lease{Holder: "a", Transitions: 1}, Lease{Holder: "b", Transitions: 400}, maxFlaps},
+		"set back":                   {Lease{Holder: "a", Transitions: 9}, Lease{Holder: "b", Transitions: 2}, 1},
+	} {
+		m := machine{State: State{lease: tc.from}}
+		if got := m.changes(tc.to); got != tc.want {
+			t.Errorf("%s: %d, want %d", name, got, tc.want)
+		}
+	}
+}

@@ -112,10 +112,25 @@ func (m *machine) turn(l Lease) {
 	if m.lease.Holder != m.Config.Node && l.Holder != m.lease.Holder {
 		m.before = m.lease
 	}
-	if l.UID == m.lease.UID && l.Holder != m.lease.Holder {
-		m.flaps = m.flaps.note(m.now, m.Config)
+	if l.UID == m.lease.UID {
+		for range m.changes(l) {
+			m.flaps = m.flaps.note(m.now, m.Config)
+		}
 	}
 	m.dead, m.behind = verdict{}, false
+}
+
+// changes is how often the holder changed until the Lease was as l says: what this node did not
+// see, as it stood still for instance, counts too.
+func (m *machine) changes(l Lease) int {
+	n := int(l.Transitions - m.lease.Transitions)
+	switch {
+	case l.Holder != m.lease.Holder:
+		n = max(n, 1)
+	case n < 2:
+		n = 0
+	}
+	return min(n, maxFlaps)
 }
 
 // resolve ends the wait for a write's result once the Lease is known in another epoch than

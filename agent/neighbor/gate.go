@@ -8,7 +8,7 @@ const (
 	// TickLimit is how long ago the control loop may have ticked: a loop that hangs no
 	// longer learns that another node took the address, so its voice ends. It ends before
 	// anybody can have taken the silence of a stalled node for its death, which takes
-	// three repeats of a question 40 ms apart and the wait for the last.
+	// three repeats of a question 50 ms apart and the wait for the last.
 	TickLimit = 120 * time.Millisecond
 
 	// FrameLimit is how old a frame may be, by the kernel's receive timestamp. What

@@ -49,7 +49,7 @@ var mutations = map[string]mutation{
 	"the detector asks seldom":              {Options: ears(func(c *detector.Config) { c.Idle = 2 * time.Second }), kinds: []Kind{Single}},
 	"a miss is not repeated":                {Options: ears(func(c *detector.Config) { c.Repeats, c.LossyRepeats = 0, 0 }), kinds: []Kind{Calm}},
 	"no patience with late answers":         {Options: ears(func(c *detector.Config) { c.MinTimeout, c.MaxTimeout = 20*time.Microsecond, 20*time.Microsecond }), kinds: []Kind{Calm}},
-	"lossy streams give verdicts":           {Options: ears(func(c *detector.Config) { c.MuchLoss = 1000 }), kinds: []Kind{Calm, Fabric}},
+	"lossy streams give verdicts":           {Options: ears(func(c *detector.Config) { c.TooMuchLoss = 1000 }), kinds: []Kind{Calm, Fabric}},
 	"ghosts are not asked":                  {Options: ears(func(c *detector.Config) { c.GhostEvery, c.GhostLater = time.Hour, time.Hour }), kinds: []Kind{Single, APIAway}},
 	"ghosts are asked seldom":               {Options: ears(func(c *detector.Config) { c.GhostEvery = 5 * time.Second }), kinds: []Kind{Single, APIAway}},
 	"no broadcasts":                         {Options: Options{Flaw: NoBroadcasts}, kinds: []Kind{Calm}},

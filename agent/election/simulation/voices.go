@@ -67,7 +67,8 @@ func (c *checker) overlap(w *world, s *spot, o *overlap) {
 		older.voice.UID == newer.voice.UID && older.voice.Transitions > newer.voice.Transitions {
 		older, newer = newer, older
 	}
-	given := w.store.handed(older, newer)
+	// What the receiver of a handover takes by itself is to the giver the same as its gift.
+	given := w.store.handed(older, newer) || older.state.Phase() == election.Giving
 	leaves := older.proc.leaving || newer.proc.leaving
 	lasts, cause, bound := w.now-o.from, Crossing, seg.crossing()
 	haunted := older.haunts(newer) || newer.haunts(older)
