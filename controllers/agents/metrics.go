@@ -26,7 +26,7 @@ func MetricsPort(address string) (uint16, error) {
 		return 0, nil
 	}
 	a, err := netip.ParseAddrPort(address)
-	wrong := ""
+	var wrong string
 	switch {
 	case err != nil:
 		wrong = "it is no address and port"

@@ -94,6 +94,29 @@ func TestAgentsAreInstalled(t *testing.T) {
 	}
 	stop()
 
+	// Their metrics are served when that is asked for, and not any more when it is not; the port
+	// is none of the pod's, in which an upgrade would wait for it.
+	stop = w.manager(image("registry.example/arpeggio:2"), func(o *controllers.Options) { o.AgentMetricsAddress = "0.0.0.0:9810" })
+	ds = w.daemonSet(func(ds *appsv1.DaemonSet) error {
+		if args := ds.Spec.Template.Spec.Containers[0].Args; !slices.Contains(args, "--metrics-bind-address=0.0.0.0:9810") {
+			return fmt.Errorf("args %v", args)
+		}
+		return nil
+	})
+	if p := ds.Spec.Template.Spec.Containers[0].Ports; len(p) != 0 || ds.Spec.Template.Annotations["prometheus.io/port"] != "9810" {
+		t.Errorf("ports %v, annotations %v", p, ds.Spec.Template.Annotations)
+	}
+	surges(t, ds)
+	stop()
+	stop = w.manager(image("registry.example/arpeggio:2"))
+	ds = w.daemonSet(func(ds *appsv1.DaemonSet) error {
+		if len(ds.Spec.Template.Annotations) != 0 || len(ds.Spec.Template.Spec.Containers[0].Args) != len(c.Args) {
+			return fmt.Errorf("%v %v", ds.Spec.Template.Annotations, ds.Spec.Template.Spec.Containers[0].Args)
+		}
+		return nil
+	})
+	stop()
+
 	// Without an image it is left alone.
 	stop = w.manager()
 	w.delete(ds)

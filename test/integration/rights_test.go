@@ -125,10 +125,11 @@ func TestRightsSuffice(t *testing.T) {
 	w.service("refused", annotated(v1alpha1.AnnotationAddresses, "10.1.1.1"))
 	w.event("refused", v1alpha1.ReasonAllocationFailed)
 
+	w.probes(false)
 	w.service("contested")
-	w.shows("contested", "192.168.1.10")
 	w.announcement("contested", announces("192.168.1.10"))
 	w.hears("contested", "192.168.1.10", stranger, v1alpha1.ReasonForeignHost)
+	w.probes(true)
 	w.shows("contested", "192.168.1.11")
 	w.ages("192.168.1.10", time.Hour)
 	w.eventually(func(context.Context) error {
@@ -174,6 +175,7 @@ func TestStartSaysWhatIsMissing(t *testing.T) {
 	refusedWith(t, controllers.Run(t.Context(), controllers.Options{Namespace: "A_B", HealthAddress: "8081"}), "give a kubeconfig")
 	refusedWith(t, controllers.Run(t.Context(), controllers.Options{Namespace: "A_B", HealthAddress: "8081"}), `namespace "A_B"`)
 	refusedWith(t, controllers.Run(t.Context(), controllers.Options{Namespace: "A_B", HealthAddress: "8081"}), "write host:port, :port, or 0")
+	refusedWith(t, controllers.Run(t.Context(), controllers.Options{Namespace: "A_B", AgentMetricsAddress: ":9810"}), "--agent-metrics-bind-address")
 }
 
 // missing answers 404 for one path.
