@@ -11,7 +11,7 @@ import (
 
 // Counters are what a port has counted since it was made.
 type Counters struct {
-	// Frames that passed the filter in the kernel.
+	// Frames that passed the filter in the kernel, but for queries.
 	Frames uint64
 	// Requests are questions for an address of the table, answered or not.
 	Requests uint64

@@ -32,7 +32,6 @@ func (p *Port) query(frame []byte) bool {
 	if len(frame) <= nextHeader || frame[nextHeader] != hopByHop {
 		return false
 	}
-	p.tally.frames.Add(1)
 	q, err := mld.Parse(frame)
 	if err == nil {
 		to := p.queries.specific

@@ -28,9 +28,9 @@ func (n *node) pinged(ping bool) {
 		es = append(es, neighbor.Entry{Addr: a, Voice: true, Ping: ping, Standing: neighbor.StandingLease})
 	}
 	n.SetTable(neighbor.NewTable(n.table(true).Self(), es))
-	want := 2
+	want := 3 // ARP, NDP, and one that is a member of the groups
 	if ping {
-		want = 4
+		want = 5
 	}
 	eventually(n.t, time.Second, "as many sockets as needed", func() bool { return n.packetSockets() == want })
 }

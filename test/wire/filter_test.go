@@ -141,7 +141,7 @@ func TestCardIsNeverPromiscuous(t *testing.T) {
 	n := newLab(t).node("node1")
 	es := []neighbor.Entry{{Addr: vip4, Voice: true, Ping: true}, {Addr: vip6, Voice: true, Ping: true}}
 	n.SetTable(neighbor.NewTable(n.Table().Self(), es))
-	eventually(t, time.Second, "four sockets", func() bool { return n.packetSockets() == 4 })
+	eventually(t, time.Second, "five sockets", func() bool { return n.packetSockets() == 5 })
 	if out := n.ip("-d link show dev eth0"); !strings.Contains(out, "promiscuity 0") {
 		t.Errorf("the card is\n%s", out)
 	}

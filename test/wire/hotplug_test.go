@@ -42,7 +42,7 @@ func TestHotPlugIsToldPromptly(t *testing.T) {
 	l := newLab(t)
 	w := watch(t, l.namespace("node1"))
 	w.until("nothing", func(s link.Snapshot) bool { return len(s.Interfaces) == 0 })
-	w.soon("link add eth0 type veth peer name node1 netns "+l.bench.ns, "appeared", is("eth0", "down"))
+	w.soon("link add eth0 type veth peer name node1 netns "+l.bench.ns, "appeared", is("eth0", "is down"))
 	l.bench.ip("link set node1 master br0 up")
 	w.ip("addr add 198.51.100.1/24 dev eth0") // without any it would be a pod's cable
 	w.soon("link set eth0 up", "up", is("eth0", "accepted"))
@@ -55,29 +55,29 @@ func TestHotPlugIsToldPromptly(t *testing.T) {
 		return ok && len(i.Prefixes) == 1
 	})
 	w.ip("link set eth0 down")
-	w.soon("link set eth0 name lan0", "renamed", func(s link.Snapshot) bool {
-		return refusal(s, "eth0") == "" && is("lan0", "down")(s)
+	w.soon("link set eth0 name eth7", "renamed", func(s link.Snapshot) bool {
+		return refusal(s, "eth0") == "" && is("eth7", "is down")(s)
 	})
-	w.soon("link set lan0 up", "up again", is("lan0", "accepted"))
-	w.soon("link add br1 type bridge", "a bridge", is("br1", "down"))
+	w.soon("link set eth7 up", "up again", is("eth7", "accepted"))
+	w.soon("link add br1 type bridge", "a bridge", is("br1", "is down"))
 	w.ip("link set br1 up")
-	w.soon("link set lan0 master br1", "a port", func(s link.Snapshot) bool {
-		return is("lan0", "a port of br1")(s) && is("br1", "accepted")(s)
+	w.soon("link set eth7 master br1", "a port", func(s link.Snapshot) bool {
+		return is("eth7", "is a port of br1")(s) && is("br1", "accepted")(s)
 	})
-	w.soon("link set lan0 nomaster", "a card of its own", is("lan0", "accepted"))
+	w.soon("link set eth7 nomaster", "a card of its own", is("eth7", "accepted"))
 	// That a carrier is lost the kernel itself tells within a second (net/core/link_watch.c).
-	w.until("no port, no carrier", is("br1", "no carrier"))
-	w.soon("link set lan0 address 02:00:00:00:00:77", "another MAC", func(s link.Snapshot) bool {
-		i, _ := s.Find("lan0")
+	w.until("no port, no carrier", is("br1", "has no carrier"))
+	w.soon("link set eth7 address 02:00:00:00:00:77", "another MAC", func(s link.Snapshot) bool {
+		i, _ := s.Find("eth7")
 		return i.MAC == neighbor.MAC{2, 0, 0, 0, 0, 0x77}
 	})
-	w.soon("link set lan0 mtu 1400", "another MTU", func(s link.Snapshot) bool {
-		i, _ := s.Find("lan0")
+	w.soon("link set eth7 mtu 1400", "another MTU", func(s link.Snapshot) bool {
+		i, _ := s.Find("eth7")
 		return i.MTU == 1400
 	})
 	l.bench.ip("link set node1 down")
-	w.until("no carrier", is("lan0", "no carrier"))
-	w.soon("link del lan0", "gone", func(s link.Snapshot) bool { return refusal(s, "lan0") == "" })
+	w.until("no carrier", is("eth7", "has no carrier"))
+	w.soon("link del eth7", "gone", func(s link.Snapshot) bool { return refusal(s, "eth7") == "" })
 	if s, ok := w.quiet(300 * time.Millisecond); !ok {
 		t.Errorf("told without a change: %+v", s)
 	}

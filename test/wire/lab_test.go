@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -199,6 +200,7 @@ type node struct {
 	incarnation [8]byte
 	heard       chan wire.Heard
 	states      chan wire.State
+	end         func()       // ends Run, and waits for it
 	hung        atomic.Bool  // the loop ticks no more
 	stall       atomic.Int64 // nanoseconds by which the next reading of the clock is late
 }
@@ -264,12 +266,13 @@ func (n *node) start() {
 			time.Sleep(20 * time.Millisecond)
 		}
 	}()
-	n.t.Cleanup(func() {
+	n.end = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			n.t.Errorf("%v: %v", n.Port, err)
 		}
 	})
+	n.t.Cleanup(n.end)
 }
 
 // table holds the VIPs and others, with or without a voice.

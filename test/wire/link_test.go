@@ -118,7 +118,7 @@ func TestChangesOfLinksAreTold(t *testing.T) {
 	h.ip("link set eth0 address 02:00:00:00:00:77")
 	w.until("another MAC", eth0(func(i link.Interface) bool { return i.MAC.String() == "02:00:00:00:00:77" }))
 	h.ip("link set eth0 down")
-	w.until("down", func(s link.Snapshot) bool { return strings.HasPrefix(refusal(s, "eth0"), "down") })
+	w.until("down", func(s link.Snapshot) bool { return strings.HasPrefix(refusal(s, "eth0"), "is down") })
 	h.ip("link del eth0")
 	w.until("gone", func(s link.Snapshot) bool { return refusal(s, "eth0") == "" })
 }
@@ -129,13 +129,13 @@ func TestKindsOfLinks(t *testing.T) {
 	for _, c := range []string{
 		"link add br1 type bridge", "link set eth0 master br1", "link set br1 up",
 		"link add ifb1 type ifb", "link set ifb1 up",
-		"link add va type veth peer name vb", "link set va up",
+		"link add eth5 type veth peer name eth6", "link set eth5 up",
 		"link add mv1 link br1 type macvlan mode bridge", "link set mv1 up",
 	} {
 		h.ip(c)
 	}
 	for name, want := range map[string]string{
-		"lo": "", "eth0": "a port of br1", "br1": "accepted", "mv1": "accepted", "va": "no carrier", "vb": "down",
+		"lo": "", "eth0": "is a port of br1", "br1": "accepted", "mv1": "accepted", "eth5": "has no carrier", "eth6": "is down",
 		"ifb1": "takes no part in address resolution (NOARP)",
 	} {
 		w.until(name+": "+want, func(s link.Snapshot) bool {

@@ -54,7 +54,7 @@ func child() {
 	}
 	eth0, ok := snapshot.Find("eth0")
 	fmt.Println("link", ok, eth0.MAC, len(eth0.Prefixes))
-	port.SetTable(neighbor.NewTable(neighbor.Self{MAC: eth0.MAC}, []neighbor.Entry{{Addr: vip4, Voice: true}, {Addr: vip6, Voice: true}}))
+	port.SetTable(neighbor.NewTable(neighbor.Self{MAC: eth0.MAC, LinkLocal: eth0.LinkLocal}, []neighbor.Entry{{Addr: vip4, Voice: true}, {Addr: vip6, Voice: true}}))
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
