@@ -9,7 +9,9 @@
 // after a higher voice was heard, when it shares one with what else the port sends; a
 // socket that dies, an interface that goes or comes, a missing permission or a full queue
 // are survived, counted and shown, never spun on. The kernel drops what is about no address
-// of the table (package filter), and never what is about one. Echo requests have sockets of
+// of the table (package filter), and never what is about one. Solicited-node groups are joined at
+// the card alone, so that their number costs the kernel nothing, and switches are told of them by
+// package mld. Echo requests have sockets of
 // their own while the table wants them answered, and neither their number nor a failure there
 // touches ARP and neighbor discovery.
 //
