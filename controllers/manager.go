@@ -36,6 +36,7 @@ import (
 	"github.com/arpeggio-lb/arpeggio/controllers/journal"
 	"github.com/arpeggio-lb/arpeggio/controllers/nodelease"
 	"github.com/arpeggio-lb/arpeggio/controllers/pool"
+	"github.com/arpeggio-lb/arpeggio/controllers/rewatch"
 	"github.com/arpeggio-lb/arpeggio/controllers/roster"
 )
 
@@ -130,6 +131,7 @@ func newManager(o Options) (manager.Manager, error) {
 		GracefulShutdownTimeout:       &grace,
 		Controller:                    config.Controller{SkipNameValidation: &sameName}, // several managers in one test process
 		Cache: cache.Options{
+			NewInformer:      rewatch.NewInformer,
 			DefaultTransform: cache.TransformStripManagedFields(),
 			ByObject: map[client.Object]cache.ByObject{
 				&coordinationv1.Lease{}:  {Namespaces: map[string]cache.Config{o.Namespace: {LabelSelector: labels.NewSelector().Add(*watched)}}},
