@@ -51,7 +51,7 @@ func (s *server) watcher() patient {
 // However long the API server was away, lists and watches begin within some seconds of its return.
 func TestBeginsSoonAfterAnOutage(t *testing.T) {
 	for name, begin := range map[string]func(context.Context, patient) error{
-		"list":  func(ctx context.Context, p patient) error {
+		"list": func(ctx context.Context, p patient) error {
 			_, err := p.ListWithContext(ctx, metav1.ListOptions{})
 			return err
 		},

@@ -250,6 +250,7 @@ func TestSwitchForgetsWhoHasLeft(t *testing.T) {
 func TestVIPOnABridgeThatSnoops(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
+	l.bench.ip("link set br0 type bridge mcast_querier 0") // of two queriers the lower address asks
 	client, h := l.host("client"), l.host("node1")
 	w := watch(t, h)
 	h.ip("link add vmbr0 type bridge mcast_snooping 1 mcast_query_response_interval 10 mcast_startup_query_interval 20")
