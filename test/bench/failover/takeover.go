@@ -174,7 +174,7 @@ func (b *bench) ready(ctx context.Context, services []string) ([]v1alpha1.VIPAnn
 			addrs = append(addrs, addresses(a)[i%2])
 		}
 	}
-	return all, addrs, b.serveFrom(ctx, all[0].Status.Node, addrs)
+	return all, addrs, b.serveFrom(ctx, all[0].Status.Node, services, addrs)
 }
 
 // moves counts the changes of speaker since then.

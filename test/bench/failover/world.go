@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -134,7 +135,7 @@ func addresses(a v1alpha1.VIPAnnouncement) []netip.Addr {
 }
 
 // serveFrom makes the Services' pods those on all nodes but one, and waits until every node's kube-proxy knows.
-func (w *world) serveFrom(ctx context.Context, allBut string, addrs []netip.Addr) error {
+func (w *world) serveFrom(ctx context.Context, allBut string, services []string, addrs []netip.Addr) error {
 	var pods corev1.PodList
 	if err := w.api.List(ctx, &pods, client.InNamespace(namespace), client.MatchingLabels{"app": "echo"}); err != nil {
 		return err
@@ -153,18 +154,37 @@ func (w *world) serveFrom(ctx context.Context, allBut string, addrs []netip.Addr
 	if err := sleep(ctx, 2*time.Second); err != nil { // kube-proxy's rules come after the slice
 		return err
 	}
+	asking, ctx := errgroup.WithContext(ctx)
 	for _, addr := range addrs {
-		if err := w.reachable(ctx, addr, allBut); err != nil {
-			return err
+		asking.Go(func() error { return w.reachable(ctx, askingClient, addr, allBut) })
+	}
+	for _, name := range services {
+		var s corev1.Service
+		if err := w.api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &s); err != nil {
+			return errors.Join(err, asking.Wait())
+		}
+		// A request to the cluster's address for it goes to the kube-proxy of the node that asks: after the API
+		// server was away, one may be behind for a minute.
+		for _, h := range w.lab.Hosts() {
+			if h.Role != cluster.RoleNode {
+				continue
+			}
+			for _, ip := range s.Spec.ClusterIPs {
+				addr, err := netip.ParseAddr(ip)
+				if err != nil {
+					return errors.Join(err, asking.Wait())
+				}
+				asking.Go(func() error { return w.reachable(ctx, h.Name, addr, allBut) })
+			}
 		}
 	}
-	return nil
+	return asking.Wait()
 }
 
-// reachable waits until requests to an address are all answered, and none of them on a node.
-func (w *world) reachable(ctx context.Context, addr netip.Addr, notOn string) error {
-	return until(ctx, 30*time.Second, func() error {
-		p, err := w.lab.Probe(ctx, askingClient, probe.Config{Kind: probe.UDP, Target: netip.AddrPortFrom(addr, servicePort), Timeout: 200 * time.Millisecond})
+// reachable waits until requests of a host to an address are all answered, and none of them on a node.
+func (w *world) reachable(ctx context.Context, from string, addr netip.Addr, notOn string) error {
+	return until(ctx, 90*time.Second, func() error {
+		p, err := w.lab.Probe(ctx, from, probe.Config{Kind: probe.UDP, Target: netip.AddrPortFrom(addr, servicePort), Timeout: 200 * time.Millisecond})
 		if err != nil {
 			return err
 		}
@@ -177,11 +197,11 @@ func (w *world) reachable(ctx context.Context, addr netip.Addr, notOn string) er
 		}
 		for who := range r.Answers {
 			if notOn != "" && strings.Contains(who, "node="+notOn) {
-				return fmt.Errorf("%s is still answered on %s", addr, notOn)
+				return fmt.Errorf("%s is still answered on %s, from %s", addr, notOn, from)
 			}
 		}
 		if len(r.Lost) > 0 {
-			return fmt.Errorf("%s; errors %v", r, r.Errors)
+			return fmt.Errorf("from %s: %s; errors %v", from, r, r.Errors)
 		}
 		return nil
 	})
