@@ -34,8 +34,9 @@ type Config struct {
 	// Sample is how many addresses of a stream are asked in a suspicion.
 	Sample int
 	// Repeats is how often they are asked, LossyRepeats where some questions were lost lately,
-	// MuchRepeats where many were.
-	Repeats, LossyRepeats, MuchRepeats int
+	// MuchRepeats where many were. At least DirectRepeats it takes where the card is heard
+	// meanwhile about something else.
+	Repeats, LossyRepeats, MuchRepeats, DirectRepeats int
 	// Late is how far behind Wake a call may come before what was open is asked again.
 	Late time.Duration
 	// Again is the interval at which the silence of a stream or an address is confirmed.
@@ -101,7 +102,7 @@ func Defaults() Config {
 		Idle: 100 * time.Millisecond, IdleGap: 4 * time.Millisecond,
 		MinTimeout: 50 * time.Millisecond, MaxTimeout: 300 * time.Millisecond,
 		Spread: 2, RTTHalf: 5 * time.Minute,
-		Sample: 8, Repeats: 3, LossyRepeats: 5, MuchRepeats: 12,
+		Sample: 8, Repeats: 3, LossyRepeats: 5, MuchRepeats: 12, DirectRepeats: 9,
 		Late: 20 * time.Millisecond, Again: time.Second, QuietAfter: 3,
 		Broadcasts: 500, BroadcastGap: 30 * time.Millisecond,
 		SomeLoss: 10, MuchLoss: 50, TooMuchLoss: 200, LossOf: 100,

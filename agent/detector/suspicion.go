@@ -77,7 +77,11 @@ func (d *Detector) sample(now Time, st *stream, first *target) []suspect {
 // round asks what is still silent once more, or gives the verdict after the last time.
 func (d *Detector) round(now Time, st *stream) {
 	s := st.suspicion
-	if s.round == s.rounds {
+	if s.direct {
+		// It lives, and is perhaps only slow: what it did not come to yet is not dead.
+		s.rounds = max(s.rounds, d.cfg.DirectRepeats)
+	}
+	if s.round >= s.rounds {
 		d.judge(now, st)
 		return
 	}

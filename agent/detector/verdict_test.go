@@ -235,6 +235,10 @@ func TestCardHeardMeanwhile(t *testing.T) {
 		}
 	}
 	w.run(verdict)
+	if dead := names(w, 0); len(dead) > 0 {
+		t.Errorf("%d told dead as soon as if the card were: it lives, and is perhaps only slow", len(dead))
+	}
+	w.run(time.Duration(Defaults().DirectRepeats-Defaults().Repeats) * wait)
 	dead := names(w, 0)
 	if len(dead) == 0 || len(dead) > 8 {
 		t.Errorf("%d told dead, want a sample at most", len(dead))
