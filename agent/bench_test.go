@@ -57,7 +57,7 @@ type noFacts struct{}
 
 func (noFacts) put(v1alpha1.Facts) {}
 
-func newStage(b *testing.B, vips, nodes int) *stage {
+func newStage(b testing.TB, vips, nodes int) *stage {
 	b.Helper()
 	s := &stage{clock: time.Hour}
 	l := newLoop(election.Defaults("node0"), s, Options{Node: "node0", Log: logr.Discard()})

@@ -33,6 +33,9 @@ const (
 	leastPause = time.Millisecond
 	// batch is how many inputs and how many sounds are taken in one turn.
 	batch = 256
+	// patience is how long elections whose time has come wait for what others said to be heard
+	// first: a thousand claims of another node for instance, when a third one has crashed.
+	patience = 250 * time.Millisecond
 )
 
 // leases reads and writes Leases; the calls block and are made from goroutines.
@@ -87,6 +90,7 @@ type loop struct {
 	peers   map[string]peerFacts    // by facts Lease, for the cards
 	nodeOf  map[neighbor.MAC]string // by card
 	cards   int                     // counts the changes of cards, own and others'
+	stepped election.Time           // when the elections last had their time
 	ticked  election.Time           // when the loop last showed that it lives; 0: never
 
 	detector  *detector.Detector
@@ -206,8 +210,12 @@ func (l *loop) turn() time.Duration {
 	}
 	l.recall(now)
 	l.takeVanished(now)
-	l.stepDue(now)
-	if len(l.sounds) < batch { // what waits to be heard is no silence
+	backlog := len(l.sounds) >= batch // what waits to be heard is no silence
+	if !backlog || now-l.stepped >= patience {
+		l.stepped = now
+		l.stepDue(now)
+	}
+	if !backlog {
 		l.detector.Tick(l.now())
 		l.conflicts.Tick(l.now())
 	}

@@ -232,3 +232,33 @@ func TestForeignVoicesAreIgnored(t *testing.T) {
 		})
 	})
 }
+
+// No election decides anything while much of what others said waits to be heard: it might have been
+// contradicted. Not for long, though.
+func TestWhatWasSaidIsHeardFirst(t *testing.T) {
+	for name, tc := range map[string]struct {
+		waits int
+		after time.Duration
+		want  bool
+	}{
+		"nothing waits":               {0, time.Millisecond, true},
+		"some waits":                  {batch - 1, time.Millisecond, true},
+		"much waits":                  {batch, time.Millisecond, false},
+		"much has waited for so long": {batch, patience, true},
+	} {
+		s := newStage(t, 0, 1)
+		r := s.reign("svc.default.web")
+		due := s.clock
+		r.skipped = &due // to be started again
+		s.wakes.set(r)
+		for range tc.waits {
+			s.sounds <- wire.Heard{}
+		}
+		s.stepped = s.clock
+		s.clock += tc.after
+		s.turn()
+		if got := r.skipped == nil; got != tc.want {
+			t.Errorf("%s: decided %v, want %v", name, got, tc.want)
+		}
+	}
+}
