@@ -101,7 +101,9 @@ func signalThose(h Host, signal syscall.Signal, what string, which func(args []s
 		if !which(p.args) {
 			continue
 		}
-		if err := syscall.Kill(p.pid, signal); err != nil {
+		if err := syscall.Kill(p.pid, signal); errors.Is(err, syscall.ESRCH) {
+			continue // it has ended meanwhile, as one does that only asks another how it is
+		} else if err != nil {
 			return fmt.Errorf("sending %s to process %d (%s) on %s: %w", signal, p.pid, what, h.Name, err)
 		}
 		found++

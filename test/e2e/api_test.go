@@ -47,8 +47,9 @@ func (w *world) stopped(t *testing.T) {
 	})
 	took := time.Since(from)
 	t.Logf("the manager saw a new Service after %s", took)
-	if took > 10*time.Second {
-		t.Errorf("the manager saw a new Service after %s, want at most 10 s", took)
+	// The managers' own Lease lasts 15 s: until then none of them leads.
+	if took > 20*time.Second {
+		t.Errorf("the manager saw a new Service after %s, want at most 20 s", took)
 	}
 	w.spoken(t, "later")
 }
