@@ -184,7 +184,7 @@ type path struct {
 	deafener            MAC  // who said it
 
 	castHeard Time // the last answer to a broadcast question of this node
-	loss      losses
+	loss      losses // of all questions on it
 }
 
 func (d *Detector) path(key Path) *path {
