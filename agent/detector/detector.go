@@ -183,7 +183,7 @@ type path struct {
 	deafened            Time // the last of them that says that this card is deaf
 	deafener            MAC  // who said it
 
-	castHeard Time // the last answer to a broadcast question of this node
+	castHeard Time   // the last answer to a broadcast question of this node
 	loss      losses // of all questions on it
 }
 
