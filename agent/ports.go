@@ -65,6 +65,8 @@ type openPort struct {
 	failed  string        // why it is not up
 	since   election.Time // since when, while failed
 	broken  bool          // for longer than brokenAfter
+
+	unanswered unanswered
 }
 
 // voiceAt tells one voice from the next on a port: when it changes, it is announced.

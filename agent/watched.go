@@ -42,6 +42,7 @@ func (l *loop) lookAround(now election.Time) {
 	}
 	l.lookAt = now + watchedEvery
 	l.reviewFindings(now)
+	l.ports.tellUnanswered(now)
 	for _, r := range l.reigns {
 		if s := r.speech; s != nil && s.at != nil {
 			reason, by := l.hearing(r)
