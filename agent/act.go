@@ -97,6 +97,9 @@ func (l *loop) stepNow(r *reign, ev election.Event) {
 	needs, muted, standing := r.state.NeedsEcho(), r.state.Muted(), r.state.Standing()
 	state, actions := election.Step(r.state, l.now(), ev)
 	r.state = state
+	if state.Doubted() {
+		r.overtake()
+	}
 	if phase := state.Phase(); phase != was {
 		l.log.V(1).Info("election", "lease", r.name, "from", was.String(), "to", phase.String())
 	}
@@ -183,12 +186,16 @@ func (l *loop) hush(r *reign, h election.Hush) {
 // swap writes over the very Lease the election has seen. Where somebody else wrote
 // meanwhile, it is read again, as the watch may lag behind.
 func (l *loop) swap(r *reign, a election.Swap) {
-	seen := r.version(a.Lease)
+	seen, overtaken := r.version(a.Lease), r.queue()
 	l.call(r, func(ctx context.Context, send func(*coordinationv1.Lease, election.Event)) {
 		if seen != nil {
-			got, err := l.swapOne(ctx, seen, a)
-			if err == nil {
+			got, err := l.swapOne(ctx, seen, a, overtaken)
+			switch {
+			case err == nil:
 				send(got, election.SwapDone{Attempt: a.Attempt, OK: true, Lease: lease.FromObject(got)})
+				return
+			case errors.Is(err, errOvertaken):
+				send(nil, election.SwapDone{Attempt: a.Attempt, Unsent: true})
 				return
 			}
 			if !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
@@ -206,14 +213,24 @@ func (l *loop) swap(r *reign, a election.Swap) {
 	})
 }
 
-// swapOne waits for its turn and writes.
-func (l *loop) swapOne(ctx context.Context, seen *coordinationv1.Lease, a election.Swap) (*coordinationv1.Lease, error) {
+// errOvertaken is why a write was given up while it waited for its turn.
+var errOvertaken = errors.New("another node was first")
+
+// swapOne waits for its turn and writes, unless the write was overtaken meanwhile.
+func (l *loop) swapOne(ctx context.Context, seen *coordinationv1.Lease, a election.Swap, overtaken <-chan struct{}) (*coordinationv1.Lease, error) {
 	select {
 	case l.swaps <- struct{}{}:
+	case <-overtaken:
+		return nil, errOvertaken
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 	defer func() { <-l.swaps }()
+	select {
+	case <-overtaken:
+		return nil, errOvertaken
+	default:
+	}
 	l.rush.begin()
 	defer l.rush.end()
 	return l.leases.Swap(ctx, seen, a.Holder, a.Transitions)

@@ -46,6 +46,8 @@ type reign struct {
 	seen    part              // as the detector was last told
 	deafAt  election.Time     // when it was last handed over as broadcasts do not reach this node
 
+	overtaken chan struct{} // closed once the write that waits for its turn is pointless; nil: none waits
+
 	overseen oversight // as the watch for others was last told
 
 	uid string // of a Lease
@@ -269,4 +271,19 @@ func (r *reign) version(l election.Lease) *coordinationv1.Lease {
 		}
 	}
 	return nil
+}
+
+// queue gives what tells the next write, while it waits for its turn, that it was overtaken.
+func (r *reign) queue() <-chan struct{} {
+	r.overtaken = make(chan struct{})
+	return r.overtaken
+}
+
+// overtake gives up a write that still waits for its turn: the Lease is another by now, or another
+// node was heard to speak.
+func (r *reign) overtake() {
+	if r.overtaken != nil {
+		close(r.overtaken)
+		r.overtaken = nil
+	}
 }

@@ -53,7 +53,7 @@ func TestLeasesAreWrittenSomeAtATime(t *testing.T) {
 		var ended atomic.Int32
 		for range 1000 {
 			l.calls.Go(func() {
-				_, _ = l.swapOne(ctx, &coordinationv1.Lease{}, election.Swap{})
+				_, _ = l.swapOne(ctx, &coordinationv1.Lease{}, election.Swap{}, nil)
 				ended.Add(1)
 			})
 		}
@@ -67,6 +67,30 @@ func TestLeasesAreWrittenSomeAtATime(t *testing.T) {
 			t.Errorf("%d writes begun, %d calls ended; want no new one after the end, and all ended", store.all, ended.Load())
 		}
 	})
+}
+
+// A write that waits for its turn is given up once another node has written the Lease, or was heard
+// to speak; nothing is read for it.
+func TestWritesThatAreOvertakenAreNotSent(t *testing.T) {
+	for name, overtake := range map[string]func(o *one, r *reign){
+		"written by another": func(o *one, _ *reign) { o.take(leaseChanged{name: "svc.default.web", lease: version("a", "2")}) },
+		"given up":           func(_ *one, r *reign) { r.overtake() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := newOne(t)
+			o.take(leaseChanged{name: "svc.default.web", lease: version("a", "1")})
+			r := o.reigns["svc.default.web"]
+			for range maxSwaps {
+				o.swaps <- struct{}{}
+			}
+			o.swap(r, election.Swap{Attempt: 1, Lease: election.Lease{UID: "a", ResourceVersion: "1"}, Holder: "n1"})
+			overtake(o, r)
+			got := o.answers()
+			if len(got) != 1 || got[0].event != (election.SwapDone{Attempt: 1, Unsent: true}) || o.wrote != nil {
+				t.Errorf("got %+v, wrote over %+v", got, o.wrote)
+			}
+		})
+	}
 }
 
 // claiming counts the claims for single cards.

@@ -80,6 +80,9 @@ func (l *loop) leaseChanged(in leaseChanged) {
 		l.reappear("lease/" + in.name)
 		l.touch()
 		r := l.reign(in.name)
+		if r.object == nil || r.object.ResourceVersion != in.lease.ResourceVersion {
+			r.overtake()
+		}
 		r.object, r.recalled = in.lease, false
 		if r.skipped != nil {
 			l.start(r)

@@ -50,6 +50,28 @@ func TestDead(t *testing.T) {
 			deadOwner(t).swap("n").pass(190 * ms).silent("the answer may come").pass(20 * ms).
 				speaks("by the wire").because(OwnerDead).swapped(true).speaks("and holds the Lease")
 		},
+		"the second standby, refused: waits for the first one's claim": func(t *testing.T) {
+			p := newPlayer(t).policy("o", "q", "n").lease("o", 3).pulse().dead().pass(40 * ms).swap("n").step(SwapDone{Attempt: 1})
+			p.pass(180 * ms).silent("the first may claim").pass(20 * ms).speaks("nobody did").because(OwnerDead)
+		},
+		"the second standby, refused, and the first claims": func(t *testing.T) {
+			p := newPlayer(t).policy("o", "q", "n").lease("o", 3).pulse().dead().pass(40 * ms).swap("n").step(SwapDone{Attempt: 1})
+			p.says("q", 3, Wire).live(3 * second).silent("q speaks")
+		},
+		"the second standby, refused, and the first has written": func(t *testing.T) {
+			p := newPlayer(t).policy("o", "q", "n").lease("o", 3).pulse().dead().pass(40 * ms).swap("n").step(SwapDone{Attempt: 1})
+			p.lease("q", 4).live(3 * second).silent("q holds it")
+		},
+		"the second standby, unanswered: waits for the first one's claim": func(t *testing.T) {
+			p := newPlayer(t).policy("o", "q", "n").lease("o", 3).pulse().dead().pass(40 * ms).swap("n")
+			p.pass(380 * ms).silent("the first may claim").pass(20 * ms).speaks("nobody did").because(OwnerDead)
+		},
+		"not sent: no claim, and nothing to read": func(t *testing.T) {
+			p := deadOwner(t).swap("n").step(SwapDone{Attempt: 1, Unsent: true}).silent("another was first").phase(Standby)
+			if count[ReadLease](p.done) != 0 {
+				t.Error("reads the Lease")
+			}
+		},
 		"conflict: reads": func(t *testing.T) {
 			p := deadOwner(t).swap("n").step(SwapDone{Attempt: 1, Conflict: true}).silent("another was first")
 			if count[ReadLease](p.done) != 1 {

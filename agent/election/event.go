@@ -20,6 +20,9 @@ type Lease struct {
 // sameEpoch tells whether two readings show the Lease in one epoch.
 func (l Lease) sameEpoch(o Lease) bool { return l.UID == o.UID && l.Transitions == o.Transitions }
 
+// precedes tells whether the Lease is as it was before it was written as o.
+func (l Lease) precedes(o Lease) bool { return l.UID == o.UID && l.Transitions < o.Transitions }
+
 // Policy is what the VIPAnnouncement says, as far as it concerns this node.
 type Policy struct {
 	// ServiceUID must be the Lease's, or the two do not belong together.
@@ -101,6 +104,9 @@ type (
 		// Conflict: the API server answered that the Lease is another by now. Otherwise,
 		// without OK, nothing is known of what became of the write.
 		Conflict bool
+		// Unsent: it was given up before it was sent, as the Lease had changed by then, or
+		// another node was heard to speak.
+		Unsent bool
 	}
 	// Pulse brings the own heartbeats' state, whenever one came back.
 	Pulse struct{ Heart Heart }

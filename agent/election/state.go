@@ -136,6 +136,10 @@ func (s State) Phase() Phase { return s.phase }
 // Wake is when the machine wants a Tick at the latest; Never: not at all.
 func (s State) Wake() Time { return s.wake }
 
+// Doubted tells whether something was heard or missed since a Swap was asked for that takes the
+// sense from it: while it is not sent yet, it may be given up (SwapDone.Unsent).
+func (s State) Doubted() bool { return s.phase == Swapping && s.doubted }
+
 // Policy is the policy in force.
 func (s State) Policy() Policy { return s.policy }
 

@@ -136,7 +136,7 @@ func (m *machine) changes(l Lease) int {
 // resolve ends the wait for a write's result once the Lease is known in another epoch than
 // the write started from: it succeeded, or never will.
 func (m *machine) resolve() {
-	if !m.writing || m.lease.UID == m.wrote.UID && m.lease.Transitions < m.wrote.Transitions {
+	if !m.writing || m.lease.precedes(m.wrote) {
 		return
 	}
 	m.written(m.lease.sameEpoch(m.wrote) && m.lease.Holder == m.wrote.Holder)
@@ -309,9 +309,11 @@ func (m *machine) settleOther() {
 		}
 		m.hush(Lost, m.lease.Holder)
 	}
-	if m.phase == Swapping && m.writing {
+	if m.phase == Swapping {
 		m.awaitSwap()
-		return
+		if m.phase != Standby {
+			return
+		}
 	}
 	if !m.mayTake() {
 		m.phase = Idle

@@ -116,12 +116,21 @@ func (m *machine) askRound(times int, every Time) bool {
 }
 
 // awaitSwap: an API server that does not answer is no reason to be dark. Who found the holder
-// dead on the wire claims there.
+// dead on the wire claims there: the first standby once its write is refused or late, the next
+// ones in their turn, so that they hear the claim of those before them.
 func (m *machine) awaitSwap() {
 	if m.cause != OwnerDead {
 		return
 	}
-	if due := m.swapAt + m.Config.SwapWait; m.now < due {
+	if !m.writing && !m.lease.precedes(m.wrote) {
+		m.written(false) // another hand has written it meanwhile
+		return
+	}
+	due := m.swapAt + Time(max(m.rank(), 0))*m.Config.SwapWait
+	if m.writing {
+		due += m.Config.SwapWait
+	}
+	if m.now < due {
 		m.wakeAt(due)
 		return
 	}
@@ -158,9 +167,8 @@ func (m *machine) swapDone(e SwapDone) {
 		m.know(e.Lease)
 	}
 	ok := e.OK && m.lease.sameEpoch(e.Lease)
-	if !ok && !e.Conflict && m.phase == Swapping && m.cause == OwnerDead {
-		m.claimInstead()
-		return
+	if !ok && !e.Conflict && !e.Unsent && m.phase == Swapping && m.cause == OwnerDead {
+		return // awaitSwap sees to it
 	}
 	m.written(ok)
 	if e.Conflict && !m.reading {

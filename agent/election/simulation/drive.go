@@ -21,7 +21,7 @@ func (p *proc) step(r *reign, ev election.Event) {
 	}
 	w, now := p.world, p.clock()
 	state, actions := election.Step(r.state, now, ev)
-	before := r.phase
+	before, voice := r.phase, r.voice
 	r.state = state
 	r.keep()
 	if r.phase != before {
@@ -32,6 +32,9 @@ func (p *proc) step(r *reign, ev election.Event) {
 	}
 	for _, a := range actions {
 		p.act(r, a)
+	}
+	if r.speaks && (r.voice.UID != voice.UID || r.voice.Transitions != voice.Transitions) {
+		p.claim(r) // a voice that is new, or goes on in another epoch
 	}
 	p.timer(r)
 	p.pollAll()
@@ -67,30 +70,52 @@ func (p *proc) act(r *reign, a election.Action) {
 			p.step(r, election.LeaseRead{Lease: got, OK: ok})
 		})
 	case election.Swap:
-		w.check.tries(p, r, a)
-		var got election.Lease
-		var written bool
-		p.call(swapTime, func() { got, written = s.swap(p, r.lease, a) }, func(ok bool) {
-			done := election.SwapDone{Attempt: a.Attempt, OK: ok && written, Lease: got, Conflict: ok && !written}
-			if w.Flaw == SwapsBelieved {
-				done.OK, done.Lease = true, a.Lease
-				done.Lease.Holder, done.Lease.Transitions = a.Holder, a.Transitions
-			}
-			w.logf("%s/%d: write for %q: ok %t", p.host.name, r.lease, a.Holder, done.OK)
-			p.step(r, done)
-		})
+		p.swap(r, a)
 	case election.Farewell:
 		w.logf("%s/%d: says farewell", p.host.name, r.lease)
 		p.toCandidates(r, detector.Leaving)
 	case election.Speak:
 		w.logf("%s/%d: speaks, standing %d: %s (from %q, took %s)", p.host.name, r.lease, r.standing, a.Why, a.From, a.Took)
 		w.check.spoke(p, r, a)
-		p.claim(r)
 	case election.Hush:
 		w.logf("%s/%d: silent: %s (to %q)", p.host.name, r.lease, a.Why, a.To)
 	default:
 		panic(fmt.Sprintf("unknown action %T", a))
 	}
+}
+
+// swap writes in its turn, for which it waits where the server is slow; what was overtaken by then
+// is not sent.
+func (p *proc) swap(r *reign, a election.Swap) {
+	w, s := p.world, p.world.store
+	if s.slow > 0 && w.chance(0.3) {
+		p.plan(w.between(0, time.Second), func() {
+			if r.state.Doubted() || r.state.Lease().ResourceVersion != a.Lease.ResourceVersion {
+				w.logf("%s/%d: write for %q: not sent", p.host.name, r.lease, a.Holder)
+				p.step(r, election.SwapDone{Attempt: a.Attempt, Unsent: true})
+				return
+			}
+			p.write(r, a)
+		})
+		return
+	}
+	p.write(r, a)
+}
+
+func (p *proc) write(r *reign, a election.Swap) {
+	w, s := p.world, p.world.store
+	w.check.tries(p, r, a)
+	var got election.Lease
+	var written bool
+	p.call(swapTime, func() { got, written = s.swap(p, r.lease, a) }, func(ok bool) {
+		done := election.SwapDone{Attempt: a.Attempt, OK: ok && written, Lease: got, Conflict: ok && !written}
+		if w.Flaw == SwapsBelieved {
+			done.OK, done.Lease = true, a.Lease
+			done.Lease.Holder, done.Lease.Transitions = a.Holder, a.Transitions
+		}
+		w.logf("%s/%d: write for %q: ok %t", p.host.name, r.lease, a.Holder, done.OK)
+		p.step(r, done)
+	})
 }
 
 // timer plans the Tick that a machine wants.
