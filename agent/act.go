@@ -20,9 +20,13 @@ import (
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
 )
 
-// maxSwaps is how many Leases are written at a time. A node that takes over a thousand VIPs must
-// go on answering meanwhile; those whose write is late are claimed on the wire.
-const maxSwaps = 32
+// A node that takes over a thousand VIPs must go on hearing and answering meanwhile, and so must the
+// API server: Leases are written maxSwaps at a time, and swapRate a second once as many have been.
+// Those whose write is late are claimed on the wire.
+const (
+	maxSwaps = 32
+	swapRate = 200
+)
 
 // skipFor is how long an object that made the agent panic is left alone, unless it changes.
 const skipFor = 30 * time.Second
@@ -226,10 +230,14 @@ func (l *loop) swapOne(ctx context.Context, seen *coordinationv1.Lease, a electi
 		return nil, ctx.Err()
 	}
 	defer func() { <-l.swaps }()
+	turn := time.NewTimer(l.pace.Reserve().Delay())
+	defer turn.Stop()
 	select {
+	case <-turn.C:
 	case <-overtaken:
 		return nil, errOvertaken
-	default:
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 	l.rush.begin()
 	defer l.rush.end()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -81,6 +82,7 @@ type loop struct {
 	ctx     context.Context // of the calls made for actions
 	calls   sync.WaitGroup
 	swaps   chan struct{} // holds one for each write of a Lease under way
+	pace    *rate.Limiter // of these writes
 	rush    rush          // of writes
 	reigns  map[string]*reign
 	leaseOf map[types.NamespacedName]string // by announcement, the name of its reign
@@ -128,7 +130,7 @@ type loop struct {
 func newLoop(config election.Config, store leases, o Options) *loop {
 	l := &loop{
 		config: config, leases: store, log: o.Log, version: o.Version, installation: o.Installation, now: wire.Boottime,
-		pulse: &wire.Pulse{}, sounds: make(chan wire.Heard, inputs), in: make(chan input, inputs), swaps: make(chan struct{}, maxSwaps),
+		pulse: &wire.Pulse{}, sounds: make(chan wire.Heard, inputs), in: make(chan input, inputs), swaps: make(chan struct{}, maxSwaps), pace: rate.NewLimiter(swapRate, maxSwaps),
 		gone: make(chan struct{}), done: make(chan struct{}),
 		reigns: map[string]*reign{}, leaseOf: map[types.NamespacedName]string{}, byAddr: map[netip.Addr]*reign{}, also: map[netip.Addr][]*reign{},
 		peers: map[string]peerFacts{}, nodeOf: map[neighbor.MAC]string{}, beats: beats{}, sent: map[int64]election.Time{},
