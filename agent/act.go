@@ -22,10 +22,13 @@ import (
 
 // A node that takes over a thousand VIPs must go on hearing and answering meanwhile, and so must the
 // API server: Leases are written maxSwaps at a time, and swapRate a second once as many have been.
-// Those whose write is late are claimed on the wire.
+// Those whose write is late are claimed on the wire. What is given is read twice by who gets it:
+// readRate a second, after readBurst at once.
 const (
-	maxSwaps = 32
-	swapRate = 200
+	maxSwaps  = 32
+	swapRate  = 200
+	readBurst = 64
+	readRate  = 500
 )
 
 // skipFor is how long an object that made the agent panic is left alone, unless it changes.
@@ -133,8 +136,7 @@ func (l *loop) act(r *reign, a election.Action) {
 		l.ask(r, a)
 	case election.ReadLease:
 		l.call(r, func(ctx context.Context, send func(*coordinationv1.Lease, election.Event)) {
-			got, err := l.leases.Read(ctx, r.name)
-			l.complain("reading the Lease", r.name, err)
+			got, err := l.readOne(ctx, r.name)
 			read := election.LeaseRead{OK: err == nil}
 			if got != nil {
 				read.Lease = lease.FromObject(got)
@@ -209,12 +211,20 @@ func (l *loop) swap(r *reign, a election.Swap) {
 			}
 		}
 		send(nil, election.SwapDone{Attempt: a.Attempt, Conflict: true})
-		got, err := l.leases.Read(ctx, r.name)
-		l.complain("reading the Lease", r.name, err)
-		if got != nil {
+		if got, _ := l.readOne(ctx, r.name); got != nil {
 			send(got, nil)
 		}
 	})
+}
+
+// readOne waits for its turn and reads.
+func (l *loop) readOne(ctx context.Context, name string) (*coordinationv1.Lease, error) {
+	if err := l.readPace.Wait(ctx); err != nil {
+		return nil, err
+	}
+	got, err := l.leases.Read(ctx, name)
+	l.complain("reading the Lease", name, err)
+	return got, err
 }
 
 // errOvertaken is why a write was given up while it waited for its turn.

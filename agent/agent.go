@@ -28,9 +28,11 @@ import (
 )
 
 const (
-	// inputs is how many inputs may wait for the loop. Sounds beyond it are dropped and
-	// counted; all others wait.
+	// inputs is how many inputs may wait for the loop; what comes then waits, too.
 	inputs = 1024
+	// sounds is how many sounds may wait for the loop: two nodes that take a thousand VIPs over
+	// together make some thousands. What comes then is dropped and counted.
+	sounds = 8192
 	// memoryFile is what is kept in the state directory.
 	memoryFile = "known.json"
 	// leaveBound is how long a shutdown waits for the handovers; the DaemonSet grants 30 s.

@@ -29,6 +29,7 @@ type port interface {
 	Run(ctx context.Context) error
 	State() wire.State
 	Counters() wire.Counters
+	Lost() uint64
 	SetTable(t *neighbor.Table)
 	Announce(addrs ...netip.Addr)
 	ClaimTo(addr netip.Addr, card neighbor.MAC) int
@@ -67,6 +68,7 @@ type openPort struct {
 	broken  bool          // for longer than brokenAfter
 
 	unanswered unanswered
+	lost       uint64 // frames, as last looked at
 }
 
 // voiceAt tells one voice from the next on a port: when it changes, it is announced.
@@ -127,6 +129,17 @@ func (p *ports) check(now election.Time) (changed bool, back []string) {
 		changed = changed || o.up != up || o.broken != broken
 	}
 	return changed, back
+}
+
+// missed tells whether frames were lost since it was asked last, as more came than this node
+// could look at.
+func (p *ports) missed() (some bool) {
+	for _, o := range p.open {
+		if n := o.port.Lost(); n != o.lost {
+			o.lost, some = n, true
+		}
+	}
+	return some
 }
 
 // trouble tells why an interface is of no use; empty: it is. Who speaks is patient: a flap

@@ -113,6 +113,13 @@ func (d *Detector) begin(now Time) {
 	d.now, d.wakeValid = now, false
 }
 
+// Missed tells that frames were lost on this node's way to it: what is open is asked once more, as
+// after a call that came too late.
+func (d *Detector) Missed(now Time) {
+	d.begin(now)
+	d.askAgain(d.now)
+}
+
 // Heard takes note of a frame.
 func (d *Detector) Heard(now Time, s Sound) {
 	d.begin(now)

@@ -150,3 +150,31 @@ func TestVouchedForIsNotLost(t *testing.T) {
 		}
 	}
 }
+
+// A node on whose own way frames were lost condemns nobody: what seemed silent may have answered.
+// The rounds that nothing was lost in count all the same.
+func TestMissedIsNoSilence(t *testing.T) {
+	families(t, func(t *testing.T, v6 bool) {
+		w := newWorld(t)
+		a := addr(1, v6)
+		c := w.card(1, a)
+		w.gateway(Path{"eth0", v6})
+		w.stand(1, "eth0", a)
+		w.run(5 * sec)
+		c.dead = true
+		crash := w.now
+		for range 100 {
+			w.run(wait - ms)
+			w.d.Missed(w.now)
+			w.take()
+		}
+		if got := of[Dead](w, 0); len(got) > 0 {
+			t.Fatalf("told %+v while frames were lost", got[0])
+		}
+		healed := w.now
+		w.run(sec)
+		if at := w.dead(a.String(), crash); at == 0 || at-healed > 5*wait {
+			t.Errorf("told %v after the last loss", at-healed)
+		}
+	})
+}

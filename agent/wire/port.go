@@ -133,6 +133,13 @@ func (p *Port) Counters() Counters {
 	return p.tally.read()
 }
 
+// Lost is how many frames that passed a filter were never judged or passed on, as there were too
+// many: what seemed silent meanwhile may have answered.
+func (p *Port) Lost() uint64 {
+	p.tally.overflows.Add(p.filters.overflows())
+	return p.tally.overflows.Load() + p.tally.heardLost.Load()
+}
+
 // Table is the table last set.
 func (p *Port) Table() *neighbor.Table { return p.table.Load() }
 

@@ -98,6 +98,9 @@ func (p *Port) Stop(addrs ...netip.Addr) { p.announcer.Stop(addrs...) }
 // Claim sends one claim for the address to everyone, and gives the number of frames sent.
 func (p *Port) Claim(addr netip.Addr) int { return p.ClaimTo(addr, neighbor.Broadcast()) }
 
+// Lost is how many sounds were not passed on.
+func (p *Port) Lost() uint64 { return p.Counters().HeardLost }
+
 // ClaimTo is Claim for one card.
 func (p *Port) ClaimTo(addr netip.Addr, card neighbor.MAC) int {
 	p.mu.Lock()
