@@ -232,6 +232,8 @@ var errOvertaken = errors.New("another node was first")
 
 // swapOne waits for its turn and writes, unless the write was overtaken meanwhile.
 func (l *loop) swapOne(ctx context.Context, seen *coordinationv1.Lease, a election.Swap, overtaken <-chan struct{}) (*coordinationv1.Lease, error) {
+	l.rush.begin()
+	defer l.rush.end()
 	select {
 	case l.swaps <- struct{}{}:
 	case <-overtaken:
@@ -249,8 +251,6 @@ func (l *loop) swapOne(ctx context.Context, seen *coordinationv1.Lease, a electi
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	l.rush.begin()
-	defer l.rush.end()
 	return l.leases.Swap(ctx, seen, a.Holder, a.Transitions)
 }
 

@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	// rushHour is how many writes of Leases under way make what is told to people wait:
-	// when a thousand VIPs move, the addresses go first.
+	// rushHour is how many writes of Leases under way, or waiting for their turn, make what is told
+	// to people wait: when a thousand VIPs move, the addresses go first.
 	rushHour  = 16
 	rushLook  = 20 * time.Millisecond
 	rushBound = 3 * time.Second
 )
 
-// rush counts the writes of Leases under way. A nil rush is none. Any goroutine may call it.
+// rush counts the writes of Leases that are not done yet. A nil rush is none. Any goroutine may call it.
 type rush struct{ writes atomic.Int32 }
 
 func (r *rush) begin() {
