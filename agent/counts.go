@@ -17,6 +17,7 @@ func reading(c wire.Counters) metrics.Reading {
 			metrics.EchoRequests: c.Echoes, metrics.EchoReplies: c.EchoReplies,
 			metrics.Announcements: c.Claims, metrics.Sent: c.Sent, metrics.SendErrors: c.SendErrors,
 			metrics.Heard: c.Heard, metrics.HeardLost: c.HeardLost, metrics.Dials: c.Dials, metrics.GroupErrors: c.GroupErrors,
+			metrics.Queries: c.Queries, metrics.QueryDrops: c.QueryDrops, metrics.Reports: c.Reports,
 		},
 		Drops:  maps.Collect(c.Dropped()),
 		Groups: c.Groups,

@@ -88,6 +88,9 @@ const (
 	HeardLost     = "heard_lost"
 	Dials         = "dials"
 	GroupErrors   = "group_errors"
+	Queries       = "listener_queries"
+	QueryDrops    = "listener_query_drops"
+	Reports       = "listener_reports"
 )
 
 // figure is one counter of a port.
@@ -113,6 +116,9 @@ var figures = []figure{
 	counter(HeardLost, "The same, lost as there was more than could be looked at."),
 	counter(Dials, "Attempts to open an interface's sockets: more than one means that they failed."),
 	counter(GroupErrors, "Multicast groups that could not be joined."),
+	counter(Queries, "MLD queries that were answered for the groups of the addresses."),
+	counter(QueryDrops, "MLD queries that were malformed, or too many at once."),
+	counter(Reports, "MLD reports sent, so that snooping switches forward the groups."),
 }
 
 var (
