@@ -26,6 +26,34 @@ func TestCrashIsTakenOver(t *testing.T) {
 	})
 }
 
+// Who cannot look at all that arrives does not take what it missed for silence: it goes by
+// heartbeats while that lasts.
+func TestLostFramesAreNoSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1", "n2")
+		w.announce("web", "n1", "n2")
+		w.until("n1", 5*time.Second)
+		time.Sleep(10 * time.Second)
+		w.nodes["n1"].kill()
+		for range 40 {
+			for _, p := range w.nodes["n2"].ports {
+				p.Lose()
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		if got := w.answers(vip4); len(got) > 0 {
+			t.Errorf("%q answers: what it missed was taken for silence", got)
+		}
+		for range 200 {
+			for _, p := range w.nodes["n2"].ports {
+				p.Lose()
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		w.speaks("n2")
+	})
+}
+
 // Before the node's links are known, nobody concludes that there are none.
 func TestRestartKeepsTheVIP(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -101,6 +101,13 @@ func (p *Port) Claim(addr netip.Addr) int { return p.ClaimTo(addr, neighbor.Broa
 // Lost is how many sounds were not passed on.
 func (p *Port) Lost() uint64 { return p.Counters().HeardLost }
 
+// Lose loses a sound, as if there had been too many.
+func (p *Port) Lose() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.counters.HeardLost++
+}
+
 // ClaimTo is Claim for one card.
 func (p *Port) ClaimTo(addr netip.Addr, card neighbor.MAC) int {
 	p.mu.Lock()
