@@ -20,17 +20,6 @@ import (
 	"github.com/arpeggio-lb/arpeggio/api/v1alpha1"
 )
 
-// A node that takes over a thousand VIPs must go on hearing and answering meanwhile, and so must the
-// API server: Leases are written maxSwaps at a time, and swapRate a second once as many have been.
-// Those whose write is late are claimed on the wire. What is given is read twice by who gets it:
-// readRate a second, after readBurst at once.
-const (
-	maxSwaps  = 32
-	swapRate  = 200
-	readBurst = 64
-	readRate  = 500
-)
-
 // skipFor is how long an object that made the agent panic is left alone, unless it changes.
 const skipFor = 30 * time.Second
 
@@ -219,7 +208,7 @@ func (l *loop) swap(r *reign, a election.Swap) {
 
 // readOne waits for its turn and reads.
 func (l *loop) readOne(ctx context.Context, name string) (*coordinationv1.Lease, error) {
-	if err := l.readPace.Wait(ctx); err != nil {
+	if err := l.pace.read(ctx); err != nil {
 		return nil, err
 	}
 	got, err := l.leases.Read(ctx, name)
@@ -227,30 +216,13 @@ func (l *loop) readOne(ctx context.Context, name string) (*coordinationv1.Lease,
 	return got, err
 }
 
-// errOvertaken is why a write was given up while it waited for its turn.
-var errOvertaken = errors.New("another node was first")
-
 // swapOne waits for its turn and writes, unless the write was overtaken meanwhile.
 func (l *loop) swapOne(ctx context.Context, seen *coordinationv1.Lease, a election.Swap, overtaken <-chan struct{}) (*coordinationv1.Lease, error) {
-	l.rush.begin()
-	defer l.rush.end()
-	select {
-	case l.swaps <- struct{}{}:
-	case <-overtaken:
-		return nil, errOvertaken
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	done, err := l.pace.write(ctx, overtaken)
+	if err != nil {
+		return nil, err
 	}
-	defer func() { <-l.swaps }()
-	turn := time.NewTimer(l.pace.Reserve().Delay())
-	defer turn.Stop()
-	select {
-	case <-turn.C:
-	case <-overtaken:
-		return nil, errOvertaken
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	defer done()
 	return l.leases.Swap(ctx, seen, a.Holder, a.Transitions)
 }
 

@@ -145,7 +145,7 @@ func Run(ctx context.Context, o Options) error {
 	l.report, l.publics, l.events = report, publics, events
 	counts := metrics.NewRegistry()
 	counts.MustRegister(l.ports.counts, l.strangers)
-	report.rush, events.rush = &l.rush, &l.rush
+	report.pace, events.pace = l.pace, l.pace
 
 	beat := lease.NewHeartbeat(lease.BeatConfig{
 		Client: clients.Beat, Namespace: o.Namespace, Node: o.Node, Incarnation: o.Incarnation,

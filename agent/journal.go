@@ -32,7 +32,7 @@ type journal struct {
 	node   string
 	log    logr.Logger
 	queue  chan *eventsv1.Event
-	rush   *rush // goes first
+	pace   *pace // of what goes first
 }
 
 func newJournal(c client.Client, node string, log logr.Logger) *journal {
@@ -73,7 +73,7 @@ func (j *journal) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		case e := <-j.queue:
 			cut = nil
-			j.rush.wait(ctx)
+			j.pace.calm(ctx)
 			if !j.write(ctx, e) {
 				cut = e
 			}

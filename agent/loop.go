@@ -10,7 +10,6 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/time/rate"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -79,23 +78,19 @@ type loop struct {
 	gone         chan struct{} // closed once leaving is done
 	done         chan struct{} // closed once the loop has ended
 
-	ctx   context.Context // of the calls made for actions
-	calls sync.WaitGroup
-	swaps chan struct{} // holds one for each write of a Lease under way
-	pace  *rate.Limiter // of these writes
-
-	readPace *rate.Limiter // of reads of Leases
-	rush     rush          // of writes
-	reigns   map[string]*reign
-	leaseOf  map[types.NamespacedName]string // by announcement, the name of its reign
-	byAddr   map[netip.Addr]*reign
-	also     map[netip.Addr][]*reign // the others that have an address of byAddr
-	wakes    wakes
-	peers    map[string]peerFacts    // by facts Lease, for the cards
-	nodeOf   map[neighbor.MAC]string // by card
-	cards    int                     // counts the changes of cards, own and others'
-	stepped  election.Time           // when the elections last had their time
-	ticked   election.Time           // when the loop last showed that it lives; 0: never
+	ctx     context.Context // of the calls made for actions
+	calls   sync.WaitGroup
+	pace    *pace
+	reigns  map[string]*reign
+	leaseOf map[types.NamespacedName]string // by announcement, the name of its reign
+	byAddr  map[netip.Addr]*reign
+	also    map[netip.Addr][]*reign // the others that have an address of byAddr
+	wakes   wakes
+	peers   map[string]peerFacts    // by facts Lease, for the cards
+	nodeOf  map[neighbor.MAC]string // by card
+	cards   int                     // counts the changes of cards, own and others'
+	stepped election.Time           // when the elections last had their time
+	ticked  election.Time           // when the loop last showed that it lives; 0: never
 
 	detector  *detector.Detector
 	witnesses map[string][]netip.Addr // by interface
@@ -132,7 +127,7 @@ type loop struct {
 func newLoop(config election.Config, store leases, o Options) *loop {
 	l := &loop{
 		config: config, leases: store, log: o.Log, version: o.Version, installation: o.Installation, now: wire.Boottime,
-		pulse: &wire.Pulse{}, sounds: make(chan wire.Heard, sounds), in: make(chan input, inputs), swaps: make(chan struct{}, maxSwaps), pace: rate.NewLimiter(swapRate, maxSwaps), readPace: rate.NewLimiter(readRate, readBurst),
+		pulse: &wire.Pulse{}, sounds: make(chan wire.Heard, sounds), in: make(chan input, inputs), pace: newPace(),
 		gone: make(chan struct{}), done: make(chan struct{}),
 		reigns: map[string]*reign{}, leaseOf: map[types.NamespacedName]string{}, byAddr: map[netip.Addr]*reign{}, also: map[netip.Addr][]*reign{},
 		peers: map[string]peerFacts{}, nodeOf: map[neighbor.MAC]string{}, beats: beats{}, sent: map[int64]election.Time{},

@@ -38,7 +38,7 @@ type reporter struct {
 	client client.Client
 	log    logr.Logger
 	wake   chan struct{}
-	rush   *rush // goes first
+	pace   *pace // of what goes first
 
 	mu      sync.Mutex // guards pending
 	pending map[types.NamespacedName]news
@@ -123,7 +123,7 @@ func (r *reporter) writeAll(ctx context.Context) bool {
 	group.SetLimit(reportWriters)
 	for key, n := range round {
 		group.Go(func() error {
-			r.rush.wait(ctx)
+			r.pace.calm(ctx)
 			err := r.write(ctx, key, n)
 			if err != nil {
 				r.again(key, n, err)

@@ -58,12 +58,12 @@ func TestLeasesAreWrittenSomeAtATime(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		if store.most != maxSwaps || store.all != maxSwaps {
-			t.Errorf("%d writes under way, want %d", store.most, maxSwaps)
+		if store.most != maxWrites || store.all != maxWrites {
+			t.Errorf("%d writes under way, want %d", store.most, maxWrites)
 		}
 		end()
 		l.calls.Wait()
-		if store.all != maxSwaps || ended.Load() != 1000 {
+		if store.all != maxWrites || ended.Load() != 1000 {
 			t.Errorf("%d writes begun, %d calls ended; want no new one after the end, and all ended", store.all, ended.Load())
 		}
 	})
@@ -80,8 +80,8 @@ func TestWritesThatAreOvertakenAreNotSent(t *testing.T) {
 			o := newOne(t)
 			o.take(leaseChanged{name: "svc.default.web", lease: version("a", "1")})
 			r := o.reigns["svc.default.web"]
-			for range maxSwaps {
-				o.swaps <- struct{}{}
+			for range maxWrites {
+				o.pace.slots <- struct{}{}
 			}
 			o.swap(r, election.Swap{Attempt: 1, Lease: election.Lease{UID: "a", ResourceVersion: "1"}, Holder: "n1"})
 			overtake(o, r)
