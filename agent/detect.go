@@ -3,22 +3,12 @@
 package agent
 
 import (
-	"encoding/binary"
 	"net/netip"
 
 	"github.com/arpeggio-lb/arpeggio/agent/detector"
 	"github.com/arpeggio-lb/arpeggio/agent/election"
 	"github.com/arpeggio-lb/arpeggio/agent/neighbor"
 )
-
-// newDetector gives a detector whose questions cannot be taken for those of the agent that
-// ran here before.
-func newDetector(incarnation string) *detector.Detector {
-	c := detector.Defaults()
-	id := short(incarnation)
-	c.Nonce = binary.BigEndian.Uint32(id[:])
-	return detector.New(c)
-}
 
 // part is what the detector's view of a reign depends on.
 type part struct {
@@ -90,7 +80,7 @@ func (l *loop) output(o detector.Output) {
 	case detector.AskWitness:
 		l.ports.probe(o.Interface, o.Addr, o.To)
 	case detector.Vouch:
-		l.say(o.Lease, o.Interface, o.Addr, o.To, false, neighbor.Mark{Kind: neighbor.MarkVouch, Transitions: uint32(o.Transitions)})
+		l.say(o.Lease, o.Interface, o.Addr, o.To, false, neighbor.Mark{Kind: neighbor.MarkVouch, Transitions: uint32(o.Transitions), Nonce: o.Nonce})
 	case detector.Dead:
 		l.tell(o.Lease, election.Dead{Addrs: o.Addrs, Since: o.Since, Unheard: o.Unheard})
 	case detector.Audible:

@@ -131,7 +131,7 @@ func newLoop(config election.Config, store leases, o Options) *loop {
 		gone: make(chan struct{}), done: make(chan struct{}),
 		reigns: map[string]*reign{}, leaseOf: map[types.NamespacedName]string{}, byAddr: map[netip.Addr]*reign{}, also: map[netip.Addr][]*reign{},
 		peers: map[string]peerFacts{}, nodeOf: map[neighbor.MAC]string{}, beats: beats{}, sent: map[int64]election.Time{},
-		detector: newDetector(o.Incarnation), witnesses: map[string][]netip.Addr{},
+		detector: detector.New(detector.Defaults()), witnesses: map[string][]netip.Addr{},
 		conflicts: newConflicts(o.Incarnation), strangers: metrics.NewStrangers(), controls: map[controlPath][]netip.Addr{},
 		gateways: map[string]map[netip.Addr]neighbor.MAC{}, locals: map[netip.Addr][]link.Local{},
 	}

@@ -5,7 +5,6 @@ package agent
 import (
 	"bytes"
 	"net/netip"
-	"time"
 
 	"github.com/arpeggio-lb/arpeggio/agent/detector"
 	"github.com/arpeggio-lb/arpeggio/agent/election"
@@ -75,15 +74,22 @@ func (l *loop) heard(h wire.Heard) {
 // stall says nothing of who answers now; but a claim stays one.
 func (l *loop) tellElection(r *reign, h wire.Heard, s detector.Sound) {
 	stale := l.now()-h.At > neighbor.FrameLimit
+	fresh := !stale && detector.Fresh(h.At, h.Mark.Nonce)
 	switch h.Sound {
 	case neighbor.HeardAnswer:
-		if !stale {
+		// Who speaks heeds every other voice; who might, only what cannot have been recorded.
+		if _, speaks := r.state.Voice(); fresh || speaks && !stale {
 			l.step(r, election.Heard{Voice: l.voice(r, h, s)})
 		}
 	case neighbor.HeardClaim:
-		l.step(r, election.Heard{Voice: l.voice(r, h, s)})
+		// Who speaks in the present epoch is known, and asked: a claim shows nothing new.
+		lease := r.state.Lease()
+		known := s.SameLease && s.Transitions <= lease.Transitions && l.nodeOf[h.MAC] == lease.Holder
+		if _, speaks := r.state.Voice(); speaks || !known {
+			l.step(r, election.Heard{Voice: l.voice(r, h, s)})
+		}
 	case neighbor.HeardVouch:
-		if v := l.voice(r, h, s); !stale {
+		if v := l.voice(r, h, s); fresh {
 			v.Vouched = true
 			l.step(r, election.Heard{Voice: v})
 		}
@@ -119,7 +125,7 @@ func (l *loop) ask(r *reign, a election.Ask) {
 		nodes = append([]string{r.state.Lease().Holder}, r.announcement.Spec.Candidates...)
 	}
 	mark := l.markOf(r, neighbor.MarkQuestion)
-	mark.Standing, mark.Nonce = neighbor.Standing(r.state.Standing()), uint32(l.now()/time.Microsecond)
+	mark.Standing, mark.Nonce = neighbor.Standing(r.state.Standing()), detector.Nonce(l.now())
 	l.each(r, nodes, func(name string, addr netip.Addr, cards []neighbor.MAC) {
 		if a.Node == "" {
 			cards = append(cards, neighbor.Broadcast())

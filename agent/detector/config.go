@@ -91,9 +91,6 @@ type Config struct {
 
 	// WatchedFor is how long a peer's question counts as being watched.
 	WatchedFor time.Duration
-
-	// Nonce is the nonce before the first. It may be anything.
-	Nonce uint32
 }
 
 // Defaults gives the Config that ships.

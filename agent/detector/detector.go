@@ -2,7 +2,10 @@
 
 package detector
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // Detector follows all Leases of one node. One goroutine owns it; New makes it.
 type Detector struct {
@@ -22,7 +25,7 @@ type Detector struct {
 
 	made      uint32 // streams and witnesses so far: spreads them over their intervals
 	asked     [2048]asked
-	nonce     uint32
+	last      Time // that a nonce says
 	idleFree  Time // when all idle questions so far are paid for, one per IdleGap
 	casts     budget
 	vouches   []vouch
@@ -44,7 +47,7 @@ type asked struct {
 func New(cfg Config) *Detector {
 	return &Detector{
 		cfg:     cfg,
-		nonce:   cfg.Nonce,
+		last:    ago,
 		leases:  map[string]*lease{},
 		paths:   map[Path]*path{},
 		streams: map[streamKey]*stream{},
@@ -153,26 +156,25 @@ func (d *Detector) Heard(now Time, s Sound) {
 
 // ask sends a question; it gives its nonce.
 func (d *Detector) ask(now Time, t *target, to, answerer MAC, zero bool, flags uint8) uint32 {
-	d.nonce++
-	if d.nonce == 0 {
-		d.nonce = 1
-	}
-	d.asked[d.nonce%uint32(len(d.asked))] = asked{nonce: d.nonce, card: answerer, sent: now}
+	d.last = max(d.last+time.Microsecond, now)
+	nonce := Nonce(d.last)
+	d.asked[nonce%uint32(len(d.asked))] = asked{nonce: nonce, card: answerer, sent: now}
 	d.tell(Ask{
 		Lease: t.lease.name, Interface: t.path.Interface, Addr: t.place.Addr,
-		To: to, Zero: zero && !t.path.V6, Nonce: d.nonce, Flags: flags,
+		To: to, Zero: zero && !t.path.V6, Nonce: nonce, Flags: flags,
 	})
-	return d.nonce
+	return nonce
 }
 
 // roundTrip gives how long the answer to a question took, once.
 func (d *Detector) roundTrip(nonce uint32, from MAC, at Time) (rtt Time, ok bool) {
 	q := &d.asked[nonce%uint32(len(d.asked))]
-	if nonce == 0 || q.nonce != nonce || q.card != from || at < q.sent {
+	if q.nonce != nonce || q.card != from || at < q.sent {
 		return 0, false
 	}
-	q.nonce = 0
-	return at - q.sent, true
+	rtt = at - q.sent
+	*q = asked{}
+	return rtt, true
 }
 
 // path is what is known of an interface and a family. It lasts as long as there are

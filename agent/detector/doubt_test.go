@@ -50,12 +50,14 @@ func TestSignsOfLife(t *testing.T) {
 	}{
 		{"nothing", Sound{}, true},
 		{"answer", Sound{Kind: Answer, From: mac(1), SameLease: true, Transitions: 1}, false},
-		{"claim", Sound{Kind: Claim, From: mac(1), SameLease: true, Transitions: 1}, false},
+		{"answer, recorded", Sound{Kind: Answer, From: mac(1), SameLease: true, Transitions: 1, Nonce: Nonce(-time.Hour)}, true},
+		{"claim of a later epoch", Sound{Kind: Claim, From: mac(1), SameLease: true, Transitions: 2}, false},
 		{"another card of the epoch", Sound{Kind: Claim, From: mac(2), SameLease: true, Transitions: 1}, false},
 		{"another card of an older epoch", Sound{Kind: Answer, From: mac(2), SameLease: true, Transitions: 0}, true},
 		{"another card of another Lease", Sound{Kind: Answer, From: mac(2), Transitions: 5}, false},
 		{"unmarked", Sound{Kind: BareAnswer, From: mac(1)}, true},
 		{"vouch", Sound{Kind: Vouching, From: mac(3), SameLease: true, Transitions: 1}, false},
+		{"vouch, recorded", Sound{Kind: Vouching, From: mac(3), SameLease: true, Transitions: 1, Nonce: Nonce(-time.Hour)}, true},
 		{"vouch for an older epoch", Sound{Kind: Vouching, From: mac(3), SameLease: true, Transitions: 0}, true},
 		{"the speaker asks before it speaks on", Sound{Kind: Question, From: mac(1), SameLease: true, Transitions: 1, Standing: 1}, false},
 		{"the speaker asks without standing", Sound{Kind: Question, From: mac(1), SameLease: true, Transitions: 1}, true},
@@ -78,6 +80,26 @@ func TestSignsOfLife(t *testing.T) {
 				t.Errorf("told dead: %v, want %v", got, tc.dead)
 			}
 		})
+	}
+}
+
+// A claim of the speaker's own, again and again, may be a recorded one: it has the speaker asked more
+// often, no more.
+func TestClaimsOfTheDead(t *testing.T) {
+	w := newWorld(t)
+	a := addr(1, false)
+	c := w.card(1, a)
+	w.gateway(Path{"eth0", false})
+	w.stand(1, "eth0", a)
+	w.run(sec)
+	c.dead = true
+	crash := w.now
+	for range 50 {
+		w.hear(0, Sound{Kind: Claim, Interface: "eth0", Addr: a, From: mac(1), SameLease: true, Transitions: 1})
+		w.run(20 * ms)
+	}
+	if at := w.dead(a.String(), crash); at == 0 || at-crash > sec {
+		t.Errorf("told %v after the crash, want within a second", at-crash)
 	}
 }
 

@@ -37,6 +37,7 @@ type Vouch struct {
 	Addr        netip.Addr
 	To          MAC
 	Transitions int32
+	Nonce       uint32 // of the peer's question
 }
 
 // Dead tells that addresses of a Lease do not answer, by no fault of this node. It is

@@ -63,7 +63,7 @@ func chaos(t testing.TB, r *rand.Rand, calls int) []Output {
 			d.Heard(now, Sound{
 				Kind: Kind(r.IntN(9)), Interface: p.Interface, Addr: p.Addr, From: pick(), Unicast: r.IntN(2) == 0,
 				SameLease: r.IntN(4) > 0, Transitions: r.Int32N(4), Standing: uint8(r.IntN(3)),
-				Nonce: d.nonce - uint32(r.IntN(30)), Flags: uint8(r.IntN(8)), At: now - time.Duration(r.IntN(50)-10)*ms,
+				Nonce: Nonce(d.last) - uint32(r.IntN(30)), Flags: uint8(r.IntN(8)), At: now - time.Duration(r.IntN(50)-10)*ms,
 			})
 		default:
 			if wake := d.Wake(); wake != Never {

@@ -36,7 +36,7 @@ func TestJoinAndVouch(t *testing.T) {
 					Places: []Place{{Addr: a, Interface: "eth0", Speaker: mac(1)}}})
 				w.take()
 				q := question
-				q.Unicast, q.From = tc.unicast, tc.from
+				q.Unicast, q.From, q.Nonce = tc.unicast, tc.from, 1_000_000
 				w.hear(0, q)
 				w.hear(10*ms, q) // again, too soon
 				w.run(300 * ms)
@@ -44,7 +44,7 @@ func TestJoinAndVouch(t *testing.T) {
 				if len(got) != tc.want {
 					t.Fatalf("vouches %+v, want %d", got, tc.want)
 				}
-				want := Vouch{Lease: "l", Interface: "eth0", Addr: a, To: mac(3), Transitions: 1}
+				want := Vouch{Lease: "l", Interface: "eth0", Addr: a, To: mac(3), Transitions: 1, Nonce: 1_000_000}
 				if tc.want > 0 && got[0] != want {
 					t.Errorf("vouches %+v, want %+v", got[0], want)
 				}

@@ -209,7 +209,13 @@ func (d *Detector) heardStanding(now Time, t *target, s Sound) {
 	valid := s.SameLease && s.Transitions >= t.lease.view.Transitions
 	switch s.Kind {
 	case Answer, Claim:
+		if s.Kind == Answer && !Fresh(s.At, s.Nonce) {
+			return // it may have been recorded, and its sender be dead
+		}
 		d.cardAlive(t.path, s)
+		if s.Kind == Claim && own && s.SameLease && s.Transitions <= t.lease.view.Transitions {
+			return // and so may this: who lives answers
+		}
 		if !own && !s.SameLease {
 			// Spoken for in another Lease: this node does not know the present one, and
 			// nobody is to be replaced.
@@ -240,7 +246,7 @@ func (d *Detector) heardStanding(now Time, t *target, s Sound) {
 			d.join(now, t, s)
 		}
 	case Vouching:
-		if valid {
+		if valid && Fresh(s.At, s.Nonce) {
 			if st := t.stream; st != nil && st.suspicion != nil && s.At >= st.suspicion.since {
 				st.suspicion.vouched = true
 			}

@@ -8,6 +8,7 @@ import "slices"
 type vouch struct {
 	target *target
 	asker  MAC
+	nonce  uint32 // of the peer's question
 	sent   Time
 	until  Time // an answer counts
 	done   bool
@@ -30,7 +31,7 @@ func (d *Detector) join(now Time, t *target, s Sound) {
 		wait, flags = st.wait(wait), d.flags(now, st)
 	}
 	d.ask(now, t, t.card, t.card, false, flags)
-	d.vouches = append(d.vouches, vouch{target: t, asker: s.From, sent: now, until: now + 2*wait})
+	d.vouches = append(d.vouches, vouch{target: t, asker: s.From, nonce: s.Nonce, sent: now, until: now + 2*wait})
 }
 
 // vouchFor tells the askers that an address was answered.
@@ -43,7 +44,7 @@ func (d *Detector) vouchFor(t *target, s Sound) {
 		v.done = true
 		d.tell(Vouch{
 			Lease: t.lease.name, Interface: t.path.Interface, Addr: t.place.Addr,
-			To: v.asker, Transitions: s.Transitions,
+			To: v.asker, Transitions: s.Transitions, Nonce: v.nonce,
 		})
 	}
 }

@@ -153,9 +153,12 @@ func (c *card) hear(w *world, m MAC, o Ask) {
 	w.hear(c.delay, s)
 }
 
-// hear brings a sound after a while.
+// hear brings a sound after a while; what says nothing else is about a question of this moment.
 func (w *world) hear(after time.Duration, s Sound) {
 	s.At = w.now + after
+	if s.Nonce == 0 {
+		s.Nonce = Nonce(s.At)
+	}
 	w.queue = append(w.queue, arrival{s.At, s})
 	slices.SortStableFunc(w.queue, func(a, b arrival) int { return cmp.Compare(a.at, b.at) })
 }

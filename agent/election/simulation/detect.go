@@ -169,7 +169,7 @@ func (p *proc) output(o detector.Output) {
 	case detector.Vouch:
 		r := p.reignOf(o.Lease)
 		f := p.frame(r, w.vip(o.Interface, o.Addr), detector.Vouching)
-		f.mark.transitions = o.Transitions
+		f.mark.transitions, f.mark.nonce = o.Transitions, o.Nonce
 		if w.Flaw != NoVouching {
 			p.send(f, o.To)
 		}

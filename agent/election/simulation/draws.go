@@ -97,14 +97,17 @@ func (d *drawer) planned() {
 // calm: nothing that is a reason to move.
 func (d *drawer) calm() {
 	d.Leases = d.Leases[:1] // the first one's speaker is spared
-	paired := 0
+	paired, paused := 0, 0
 	for range d.IntN(5) {
 		l := d.bunch()
 		n := d.IntN(12)
-		if n == 2 || n == 6 || n == 11 {
+		switch n {
+		case 2, 6, 11:
 			paired++
+		case 0, 1:
+			paused++
 		}
-		if paired > 1 { // two broken paths are two faults
+		if paired > 1 || paused > 1 { // two broken paths are two faults, and pauses in a row a long one
 			continue
 		}
 		switch n {

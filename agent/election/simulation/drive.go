@@ -218,7 +218,7 @@ func (p *proc) ask(r *reign, a election.Ask) {
 			continue
 		}
 		f := p.frame(r, vip, detector.Question)
-		f.zero = r.asked%2 == 1
+		f.zero, f.mark.nonce = r.asked%2 == 1, detector.Nonce(p.clock())
 		if a.Node != "" {
 			if card := p.cardOf(a.Node, vip.place.Segment); card != (detector.MAC{}) {
 				p.send(f, card)

@@ -84,19 +84,25 @@ func (p *proc) heard(s *segment, r *reign, f frame, at election.Time) {
 	}
 	p.det.Heard(p.clock(), sound)
 	if f.mark.set {
-		p.word(s, r, f, sound.SameLease)
+		p.word(s, r, f, at, sound.SameLease)
 	}
 	p.detect()
 }
 
 // word hands what a mark says to the election.
-func (p *proc) word(s *segment, r *reign, f frame, same bool) {
+func (p *proc) word(s *segment, r *reign, f frame, at election.Time, same bool) {
 	v := election.Voice{
 		Node: p.nameOf(s, f.card), Transitions: f.mark.transitions, Standing: f.mark.standing,
 		Lower: lower(f.card, p.host.cards[s.index]), Vouched: f.kind == detector.Vouching,
 	}
 	if same {
 		v.LeaseUID = f.mark.uid
+	}
+	lease := r.state.Lease()
+	recorded := f.kind != detector.Claim && !detector.Fresh(at, f.mark.nonce) ||
+		f.kind == detector.Claim && same && f.mark.transitions <= lease.Transitions && v.Node == lease.Holder
+	if recorded && (f.kind == detector.Vouching || !r.speaks && (f.kind == detector.Answer || f.kind == detector.Claim)) {
+		return // perhaps: it shows nothing
 	}
 	switch f.kind {
 	case detector.Answer, detector.Claim:

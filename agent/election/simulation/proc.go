@@ -82,7 +82,6 @@ func newProc(h *host) *proc {
 		sent: map[int]election.Time{}, detTimer: detector.Never,
 	}
 	c := detector.Defaults()
-	c.Nonce = uint32(w.rng.Uint64())
 	if w.Election != nil {
 		w.Election(&p.config, h.index)
 	}
