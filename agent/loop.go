@@ -209,7 +209,7 @@ func (l *loop) turn() time.Duration {
 	}
 	l.recall(now)
 	l.takeVanished(now)
-	backlog := len(l.sounds) >= batch // what waits to be heard is no silence
+	backlog := len(l.sounds) >= batch || l.ports.waiting() // what waits to be heard is no silence
 	if !backlog || now-l.stepped >= patience {
 		l.stepped = now
 		l.stepDue(now)

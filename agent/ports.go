@@ -30,6 +30,7 @@ type port interface {
 	State() wire.State
 	Counters() wire.Counters
 	Lost() uint64
+	Waiting() bool
 	SetTable(t *neighbor.Table)
 	Announce(addrs ...netip.Addr)
 	ClaimTo(addr netip.Addr, card neighbor.MAC) int
@@ -140,6 +141,16 @@ func (p *ports) missed() (some bool) {
 		}
 	}
 	return some
+}
+
+// waiting tells whether a port has received what nobody has read yet.
+func (p *ports) waiting() bool {
+	for _, o := range p.open {
+		if o.port.Waiting() {
+			return true
+		}
+	}
+	return false
 }
 
 // trouble tells why an interface is of no use; empty: it is. Who speaks is patient: a flap

@@ -54,6 +54,25 @@ func TestLostFramesAreNoSilence(t *testing.T) {
 	})
 }
 
+// What a node has received and not read yet is no silence either.
+func TestWaitingFramesAreNoSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1", "n2")
+		w.announce("web", "n1", "n2")
+		w.until("n1", 5*time.Second)
+		time.Sleep(10 * time.Second)
+		n2 := w.nodes["n2"].ports[0]
+		n2.SetBehind(true)
+		w.nodes["n1"].kill()
+		time.Sleep(2 * time.Second)
+		if got := w.answers(vip4); len(got) > 0 {
+			t.Errorf("%q answers: what it did not read was taken for silence", got)
+		}
+		n2.SetBehind(false)
+		w.until("n2", time.Second)
+	})
+}
+
 // Before the node's links are known, nobody concludes that there are none.
 func TestRestartKeepsTheVIP(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

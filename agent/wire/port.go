@@ -140,6 +140,13 @@ func (p *Port) Lost() uint64 {
 	return p.tally.overflows.Load() + p.tally.heardLost.Load()
 }
 
+// Waiting tells whether frames wait that were received and not read yet: the reader has a thread of its
+// own, which may be late where the caller is not.
+func (p *Port) Waiting() bool {
+	s := p.sockets.Load()
+	return s != nil && (s.arp.waiting() || s.ndp.waiting())
+}
+
 // Table is the table last set.
 func (p *Port) Table() *neighbor.Table { return p.table.Load() }
 

@@ -99,6 +99,13 @@ func (s *socket) detach() error {
 	return errors.Join(err, inner)
 }
 
+// waiting tells whether the kernel has received frames that were not read yet.
+func (s *socket) waiting() bool {
+	n := 0
+	_ = s.raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.SIOCINQ) })
+	return n > 0
+}
+
 // named gives the index of the interface that has a name now.
 func (s *socket) named(name string) (index int, ok bool) {
 	r, err := unix.NewIfreq(name)

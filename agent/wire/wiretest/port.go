@@ -28,6 +28,7 @@ type Port struct {
 	nonce    uint32
 	rivals   neighbor.Rivals
 	paused   bool
+	behind   bool // frames wait that nobody reads
 	queue    []queued
 }
 
@@ -100,6 +101,20 @@ func (p *Port) Claim(addr netip.Addr) int { return p.ClaimTo(addr, neighbor.Broa
 
 // Lost is how many sounds were not passed on.
 func (p *Port) Lost() uint64 { return p.Counters().HeardLost }
+
+// Waiting tells whether frames wait that were not read, as the port pauses or is behind.
+func (p *Port) Waiting() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.behind || len(p.queue) > 0
+}
+
+// SetBehind has the port seem to have more to read than it comes to, or no more.
+func (p *Port) SetBehind(is bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.behind = is
+}
 
 // Lose loses a sound, as if there had been too many.
 func (p *Port) Lose() {
