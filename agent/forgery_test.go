@@ -147,39 +147,31 @@ func TestFarewellOfAnEarlierReign(t *testing.T) {
 // signatures are right, and it is taken over from all the same. Questions that were answered count for
 // two seconds.
 func TestRecordedVoicesKeepNobodyAlive(t *testing.T) {
-	for name, away := range map[string]bool{"with the API": false, "without it": true} {
-		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { recorded(t, away) }) })
-	}
-}
-
-func recorded(t *testing.T, away bool) {
-	w := newWorld(t, "n1", "n2", "n3")
-	n1 := w.nodes["n1"]
-	var mu sync.Mutex // guards what follows
-	var said [][]byte
-	w.segment.Tap(func(frame []byte) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "n1", "n2", "n3")
+		n1 := w.nodes["n1"]
+		var mu sync.Mutex // guards what follows
+		var recorded [][]byte
+		w.segment.Tap(func(frame []byte) {
+			mu.Lock()
+			defer mu.Unlock()
+			if neighbor.MAC(frame[6:12]) == n1.mac {
+				recorded = append(recorded, bytes.Clone(frame))
+			}
+		})
+		w.announce("web", "n1", "n2", "n3")
+		w.until("n1", 5*time.Second)
+		time.Sleep(30 * time.Second)
+		n1.kill()
 		mu.Lock()
-		defer mu.Unlock()
-		if neighbor.MAC(frame[6:12]) == n1.mac {
-			said = append(said, bytes.Clone(frame))
+		frames := slices.Concat(recorded[:200], recorded[len(recorded)-200:])
+		mu.Unlock()
+		for range 150 {
+			for _, f := range frames {
+				w.segment.Inject(f)
+			}
+			time.Sleep(30 * time.Millisecond)
 		}
+		w.speaks("n2")
 	})
-	w.announce("web", "n1", "n2", "n3")
-	w.until("n1", 5*time.Second)
-	time.Sleep(30 * time.Second)
-	if away {
-		w.nodes["n2"].cutAPI()
-		w.nodes["n3"].cutAPI()
-	}
-	n1.kill()
-	mu.Lock()
-	frames := slices.Concat(said[:200], said[len(said)-200:])
-	mu.Unlock()
-	for range 150 {
-		for _, f := range frames {
-			w.segment.Inject(f)
-		}
-		time.Sleep(30 * time.Millisecond)
-	}
-	w.speaks("n2")
 }

@@ -140,11 +140,11 @@ func (p *Port) Lost() uint64 {
 	return p.tally.overflows.Load() + p.tally.heardLost.Load()
 }
 
-// Waiting tells whether frames wait that were received and not read yet: the reader has a thread of its
-// own, which may be late where the caller is not.
+// Waiting tells whether frames wait that were received some time ago and not read yet: the reader has a
+// thread of its own, which may be late where the caller is not.
 func (p *Port) Waiting() bool {
-	s := p.sockets.Load()
-	return s != nil && (s.arp.waiting() || s.ndp.waiting())
+	s, now := p.sockets.Load(), p.cfg.Clock()
+	return s != nil && (s.arp.waiting(now) || s.ndp.waiting(now))
 }
 
 // Table is the table last set.

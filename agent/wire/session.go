@@ -202,7 +202,10 @@ func (p *Port) read(s *socket) error {
 			}
 			limit.take(1)
 		}
-		v, at := p.judge(reply, r.frame(), r.age(wall))
+		age := r.age(wall)
+		v, at := p.judge(reply, r.frame(), age)
+		s.readAt.Store(int64(at + age))
+		s.readAge.Store(int64(age))
 		p.tally.verdict(v, echo)
 		if v.Reply != nil {
 			w.frame = v.Reply

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -36,6 +37,9 @@ type socket struct {
 	conn *packet.Conn
 	raw  syscall.RawConn
 	quit int // an eventfd that wakes the reader when the socket is closed
+
+	// When the reader last read a frame, and how old that was, in nanoseconds.
+	readAt, readAge atomic.Int64
 }
 
 // protocols are what the sockets are bound to.
@@ -99,8 +103,15 @@ func (s *socket) detach() error {
 	return errors.Join(err, inner)
 }
 
-// waiting tells whether the kernel has received frames that were not read yet.
-func (s *socket) waiting() bool {
+// behind is how late a reader is that does not keep up.
+const behind = 20 * time.Millisecond
+
+// waiting tells whether the kernel has received frames that were not read yet, by a reader that is
+// behind: where it is not, what waits is of this moment.
+func (s *socket) waiting(now time.Duration) bool {
+	if time.Duration(s.readAge.Load()) <= behind && now-time.Duration(s.readAt.Load()) <= behind {
+		return false
+	}
 	n := 0
 	_ = s.raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.SIOCINQ) })
 	return n > 0
