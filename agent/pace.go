@@ -63,7 +63,8 @@ func (p *pace) write(ctx context.Context, overtaken <-chan struct{}) (done func(
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	turn := time.NewTimer(p.writes.Reserve().Delay())
+	reserved := p.writes.Reserve()
+	turn := time.NewTimer(reserved.Delay())
 	defer turn.Stop()
 	select {
 	case <-turn.C:
@@ -76,6 +77,7 @@ func (p *pace) write(ctx context.Context, overtaken <-chan struct{}) (done func(
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
+	reserved.Cancel()
 	<-p.slots
 	return nil, err
 }
